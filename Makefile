@@ -1,0 +1,47 @@
+# `make demo` and `make test` need nothing but python3: they make .venv and install into it,
+# again only when pyproject.toml has changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help demo test check bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    serve the demo and print its address"
+	@echo "make test    run every test"
+	@echo "make check   format, lint, types, architecture"
+	@echo "make bench   compare with raw ASGI and the peers"
+
+$(INSTALLED): pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+	    test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
+	    uv pip install --quiet --python $(BIN)/python --editable . --group dev; \
+	else \
+	    test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+	    $(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"; \
+	    $(BIN)/python -m pip install --quiet --editable . --group dev; \
+	fi
+	@touch $@
+
+demo: $(INSTALLED)
+	@$(BIN)/python -m asgi_rt demo
+
+test: $(INSTALLED)
+	@$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/basedpyright
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .ruff_cache .mypy_cache .hypothesis dist

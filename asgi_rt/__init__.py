@@ -1,0 +1,61 @@
+"""asgi_rt: a real-time ASGI framework with backpressure everywhere.
+
+This is the whole face; everything else is an implementation detail or stands in a submodule that
+is named in the documentation (`asgi_rt.testing`, `asgi_rt.middleware`, ...).
+"""
+
+from asgi_rt.app import App
+from asgi_rt.background import BackgroundTask, BackgroundTasks
+from asgi_rt.drain import Drain
+from asgi_rt.errors import (
+    AsgiRtError,
+    BodyOverrun,
+    ClientDisconnected,
+    HTTPError,
+    LifespanError,
+    MissingExtra,
+    ReverseError,
+    RouteError,
+    SendTimeout,
+)
+from asgi_rt.http.request import Request
+from asgi_rt.http.response import (
+    HTMLResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+    TextResponse,
+)
+from asgi_rt.http.streaming import CSVResponse, NDJSONResponse, StreamingResponse
+from asgi_rt.routing import Converter, Precedence, Router
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "App",
+    "AsgiRtError",
+    "BackgroundTask",
+    "BackgroundTasks",
+    "BodyOverrun",
+    "CSVResponse",
+    "ClientDisconnected",
+    "Converter",
+    "Drain",
+    "HTMLResponse",
+    "HTTPError",
+    "JSONResponse",
+    "LifespanError",
+    "MissingExtra",
+    "NDJSONResponse",
+    "Precedence",
+    "RedirectResponse",
+    "Request",
+    "Response",
+    "ReverseError",
+    "RouteError",
+    "Router",
+    "SendTimeout",
+    "StreamingResponse",
+    "TextResponse",
+    "__version__",
+]

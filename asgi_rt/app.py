@@ -1,0 +1,239 @@
+"""The app: routes, mounts, middleware, error handlers and lifespan under one ASGI callable."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar, cast
+
+from asgiref import compatibility
+
+from asgi_rt.asgi import AnyASGIApp, ASGIApp, Receive, Scope, Send
+from asgi_rt.background import TaskGroup
+from asgi_rt.codec import dump_json, dump_plain
+from asgi_rt.error_handlers import ErrorHandler, ErrorHandlers
+from asgi_rt.errors import ClientDisconnected, HTTPError
+from asgi_rt.http.request import MAX_BODY_BYTES, Request
+from asgi_rt.http.response import Response
+from asgi_rt.lifespan import Lifespan, run_lifespan, serve_lifespan
+from asgi_rt.routing import Converter, Mount, Precedence, Route, Router
+from asgi_rt.routing.router import mounted_scope
+from asgi_rt.serving import BEGUN, JSON_TYPE, HeadWatch, send_result
+
+__all__ = ["App"]
+
+E = TypeVar("E", bound=ErrorHandler)
+
+
+class App(Router):
+    """An ASGI application. Register everything at import time; any number of tasks may call it.
+
+    `lifespan` takes the app and gives an async context manager; the mapping it yields is in every
+    request's `state`. `grace` is how many seconds streams and background tasks get when the server
+    goes down. `max_body_bytes` bounds `request.body()` and `json()`. With `debug` a crash shows its
+    traceback to the client.
+    """
+
+    def __init__(
+        self,
+        *,
+        lifespan: Lifespan | None = None,
+        debug: bool = False,
+        grace: float = 10.0,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        precedence: Precedence = Precedence.SPECIFIC,
+        converters: Mapping[str, Converter] | None = None,
+        redirect_slashes: bool = False,
+    ) -> None:
+        super().__init__(
+            precedence=precedence, converters=converters, redirect_slashes=redirect_slashes
+        )
+        self.grace = grace
+        self.max_body_bytes = max_body_bytes
+        self.error_handlers = ErrorHandlers(debug=debug)
+        self.background = TaskGroup(grace=grace)
+        """The tasks this app owns; open while its lifespan runs."""
+        self._lifespans: list[Lifespan] = []
+        self._middleware: list[Callable[[ASGIApp], ASGIApp]] = []
+        self._stack: ASGIApp | None = None
+        self._quick_find = None if precedence is Precedence.FIRST else self.tree.find_route
+        if lifespan is not None:
+            self.add_lifespan(lifespan)
+
+    # Registration
+
+    def add_lifespan(self, lifespan: Lifespan) -> Lifespan:
+        """Run another lifespan inside those that are there. Usable as a decorator.
+
+        An async generator function is taken for the context manager it describes.
+        """
+        if inspect.isasyncgenfunction(lifespan):
+            lifespan = cast("Lifespan", asynccontextmanager(lifespan))
+        self._lifespans.append(lifespan)
+        return lifespan
+
+    def add_middleware(self, middleware: Callable[..., ASGIApp], **options: Any) -> None:
+        """Wrap the app in `middleware(app, **options)`; the one added last is the outermost."""
+        if self._stack is not None:
+            raise RuntimeError("the app has served requests already; add middleware before")
+        self._middleware.append(lambda app: middleware(app, **options))
+
+    def error_handler(self, key: type[Exception] | int) -> Callable[[E], E]:
+        """Register `handler(request, error)` for a class of exceptions, or a status.
+
+        It returns what a handler may return. For `Exception` and 500 the error is still raised to
+        the server afterwards, which logs it.
+        """
+
+        def register(handler: E) -> E:
+            self.error_handlers.add(key, handler)
+            return handler
+
+        return register
+
+    def mount(self, path: str, app: AnyASGIApp, *, name: str = "", lifespan: bool = True) -> Mount:
+        """Hand every path below `path` to an ASGI application; see `Router.mount`.
+
+        ASGI 2 applications are taken too. With `lifespan` its lifespan runs inside this app's, and
+        what it puts into the state is shared.
+        """
+        untyped: Any = compatibility
+        single: ASGIApp = untyped.guarantee_single_callable(app)
+        return super().mount(path, single, name=name, lifespan=lifespan)
+
+    # Serving
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP exchange, or the lifespan. What crashes is answered, then raised."""
+        if scope["type"] == "http":
+            scope["app"] = self
+            if self._middleware:
+                await self._serve_through_middleware(scope, receive, send)
+            else:
+                await self._serve(scope, receive, send, True)
+        elif scope["type"] == "lifespan":
+            await serve_lifespan(scope, receive, send, self._run)
+        else:
+            await self._serve_websocket(scope, receive, send)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, is_outermost: bool = False
+    ) -> None:
+        """Find the handler, call it and send what it returns.
+
+        A crash is answered here where this is the outermost layer, else beyond the middleware.
+        """
+        request = Request(scope, receive)
+        try:
+            raw_path = scope.get("raw_path")
+            method = scope["method"]
+            target: Any = None
+            if not scope.get("root_path") and (raw_path is None or b"%" not in raw_path):
+                path = scope["path"]
+                methods = self.literals.get(path)
+                if methods is not None:
+                    target = methods.get(method)
+                elif self._quick_find is not None:
+                    found = self._quick_find(path, method)
+                    if found is not None:
+                        target, request.path_params = found
+            if target is None:
+                target = self._target(request)
+                if not isinstance(target, Route):
+                    await self._serve_other(target, request, send)
+                    return
+            result = await target.endpoint(request)
+            if type(result) is dict:
+                # The commonest result has no object and no call of its own, which makes a request
+                # a quarter quicker (2.2 us, with 2.9).
+                try:
+                    body = dump_plain(result)
+                except TypeError:
+                    body = dump_json(result)
+                headers = [JSON_TYPE, (b"content-length", b"%d" % len(body))]
+                if method == "HEAD":
+                    body = b""
+                request.response = BEGUN
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await send({"type": "http.response.body", "body": body, "more_body": False})
+            else:
+                await send_result(result, request, send)
+        except Exception as error:
+            await self._answer(error, request, send, is_outermost)
+        finally:
+            if request.has_form:
+                await request.aclose()
+
+    def _target(self, request: Request) -> Route | Mount | Response:
+        """What the path leads to; puts the path's parameters into the request."""
+        found = self.match(request.scope)
+        request.path_params = found.params
+        request.mount_depth = found.depth
+        return found.target
+
+    async def _serve_other(self, target: Mount | Response, request: Request, send: Send) -> None:
+        if isinstance(target, Mount):
+            await self._serve_mount(target, request, send)
+        else:
+            await send_result(target, request, send)
+
+    async def _serve_mount(self, mount: Mount, request: Request, send: Send) -> None:
+        watched = request.response = HeadWatch(send)
+        scope = mounted_scope(request.scope, request.mount_depth, request.path_params)
+        await mount.app(scope, request.inbox, watched)
+
+    async def _answer(
+        self, error: Exception, request: Request, send: Send, is_outermost: bool
+    ) -> None:
+        """Turn an error into a response, if none has begun; raise it if nobody expected it."""
+        if isinstance(error, ClientDisconnected):
+            return
+        begun = request.response
+        if begun is not None and begun.head_sent:
+            raise error
+        try:
+            answer = await self.error_handlers.response_to(error, request)
+        except Exception as failure:
+            failure.__context__ = error
+            error, answer = failure, None
+        if answer is not None:
+            await send_result(answer, request, send)
+            return
+        if is_outermost:
+            await send_result(
+                await self.error_handlers.response_to_crash(error, request), request, send
+            )
+        raise error
+
+    async def _serve_through_middleware(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve behind the middleware; what crashes in it or below it is answered out here."""
+        if self._stack is None:
+            self._stack = self._build_stack()
+        watched = HeadWatch(send)
+        try:
+            await self._stack(scope, receive, watched)
+        except Exception as error:
+            request = Request(scope, receive)
+            request.response = watched
+            await self._answer(error, request, send, True)
+
+    def _build_stack(self) -> ASGIApp:
+        app: ASGIApp = self._serve
+        for wrap in self._middleware:
+            app = wrap(app)
+        return app
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a WebSocket to the app mounted at its path; refuse it where there is none."""
+        try:
+            found = self.match(scope)
+        except HTTPError:
+            await receive()
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+            return
+        assert isinstance(found.target, Mount)
+        await found.target.app(mounted_scope(scope, found.depth, found.params), receive, send)
+
+    def _run(self, state: dict[str, Any]) -> AbstractAsyncContextManager[None]:
+        """All that lives while the app runs, as one context manager."""
+        mounted = [(str(mount), mount.app) for mount in self.mounts if mount.lifespan]
+        return run_lifespan(self, self._lifespans, mounted, state, background=self.background)

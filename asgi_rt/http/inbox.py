@@ -1,0 +1,142 @@
+"""What arrives on one HTTP exchange, read once and shared by everybody who waits for it.
+
+A disconnect is only told to whoever calls `receive`, and the same call may bring body instead.
+So all readers of one exchange go through one `Inbox`: body that arrives while somebody looks for
+the disconnect is kept for the reader of the body, and a disconnect is seen by all.
+"""
+
+from collections import deque
+from typing import Final
+
+import anyio
+
+from asgi_rt.asgi import Message, Receive
+from asgi_rt.errors import BodyOverrun, ClientDisconnected
+
+__all__ = ["Inbox"]
+
+_STASH_BYTES: Final = 64 * 1024
+# Long enough for a receive that is ready to get through the checkpoints it may hold, on every
+# event loop; a cancelled scope would end at the first of them and never see the message.
+_POLL_SECONDS: Final = 0.001
+
+
+class Inbox:
+    """The messages of one HTTP exchange. Itself an ASGI `receive`, so it can be handed on.
+
+    Several tasks of one event loop may use it at once. Cancelling any of its waits loses nothing,
+    as long as the server's own `receive` loses nothing when it is cancelled.
+
+    While nobody has begun to read the body, at most 64 KiB of it is kept, and what goes beyond is
+    discarded so that a disconnect is still seen; reading the body then raises BodyOverrun. Once
+    somebody reads it nothing is discarded: at 64 KiB the client is made to wait instead.
+    """
+
+    __slots__ = (
+        "_body_wanted",
+        "_changed",
+        "_complete",
+        "_overrun",
+        "_receive",
+        "_receiving",
+        "_stash",
+        "_stashed_bytes",
+        "is_disconnected",
+    )
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._receiving = False
+        self._stash: deque[Message] = deque()
+        self._stashed_bytes = 0
+        self._changed: anyio.Event | None = None
+        self._complete = False
+        self._body_wanted = False
+        self._overrun = False
+        self.is_disconnected = False
+        """Whether a disconnect has been seen so far, by anybody. Reading it receives nothing."""
+
+    @classmethod
+    def of(cls, receive: Receive) -> "Inbox":
+        """The inbox that `receive` is, or a new one around it."""
+        return receive if isinstance(receive, Inbox) else cls(receive)
+
+    async def __call__(self) -> Message:
+        """The next message: body in order, then, once the client has left, the disconnect."""
+        self._body_wanted = True
+        while not self._stash:
+            if self._overrun:
+                raise BodyOverrun(_STASH_BYTES)
+            if self.is_disconnected:
+                return {"type": "http.disconnect"}
+            await self._advance()
+        message = self._stash.popleft()
+        self._stashed_bytes -= len(message.get("body", b""))
+        self._wake()
+        return message
+
+    async def disconnected(self) -> None:
+        """Return when the client has left."""
+        while not self.is_disconnected:
+            if self._is_full() and self._body_wanted:
+                await self._wait_for_change()
+            else:
+                await self._advance()
+
+    async def poll(self) -> bool:
+        """Whether the client has left. Takes at most a millisecond and never eats a message."""
+        if not self.is_disconnected and not self._receiving and not self._is_full():
+            with anyio.move_on_after(_POLL_SECONDS):
+                await self._advance()
+        return self.is_disconnected
+
+    async def _advance(self) -> None:
+        """Receive one message, or wait for the task that is receiving already."""
+        if self._receiving:
+            await self._wait_for_change()
+            return
+        self._receiving = True
+        try:
+            message = await self._receive()
+        finally:
+            self._receiving = False
+            self._wake()
+        self._accept(message)
+
+    def _accept(self, message: Message) -> None:
+        if message["type"] != "http.request":
+            self.is_disconnected = True
+            return
+        if self._complete:
+            return
+        self._complete = not message.get("more_body", False)
+        if self._is_full() and not self._body_wanted:
+            self._overrun = True
+            self._stash.clear()
+            self._stashed_bytes = 0
+        if not self._overrun:
+            self._stash.append(message)
+            self._stashed_bytes += len(message.get("body", b""))
+
+    def _is_full(self) -> bool:
+        return self._stashed_bytes >= _STASH_BYTES
+
+    async def _wait_for_change(self) -> None:
+        if self._changed is None:
+            self._changed = anyio.Event()
+        await self._changed.wait()
+
+    def _wake(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    async def chunk(self) -> tuple[bytes, bool]:
+        """The next chunk of the request body, and whether more follows.
+
+        Raises ClientDisconnected when the client left before the body was complete.
+        """
+        message = await self()
+        if message["type"] != "http.request":
+            raise ClientDisconnected("the client disconnected before its request was complete")
+        return message.get("body", b""), message.get("more_body", False)

@@ -1,0 +1,227 @@
+"""Pulling a stream's source, telling what it has ready from what must be waited for.
+
+What is ready can be joined into one send; before a wait, what is pending must be sent. The
+question is only answered by trying: the source's `__anext__` is run up to its first wait, and if
+it gets to an item without one, the item was ready. That is `SteppedPull`. The wait is then carried
+on as if nothing had happened, in the same task, so the source notices nothing.
+
+It relies on what an asyncio task does with the futures that are yielded to it; on trio a wait that
+has begun must be the task's next, so `PlainPull` treats every item as one to wait for. Iterators
+that are not asynchronous run in worker threads: see `sync_pull`.
+"""
+
+import asyncio
+import types
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterator
+from enum import Enum
+from typing import Any, Final, Protocol
+
+import anyio
+
+__all__ = [
+    "END",
+    "WAIT",
+    "PlainPull",
+    "Pull",
+    "SteppedPull",
+    "on_asyncio",
+    "resume",
+    "unwind",
+]
+
+
+class _Mark(Enum):
+    WAIT = "wait"
+    END = "end"
+
+
+WAIT: Final = _Mark.WAIT
+"""What `poll` gives when the source has nothing ready."""
+END: Final = _Mark.END
+"""What `poll` and `wait` give when the source is exhausted."""
+
+_EMPTY: Final = object()
+_UNWIND_SECONDS: Final = 5.0
+
+
+class Pull(Protocol):
+    """One consumer's hold on a source. Not to be used by two tasks at once."""
+
+    suspends: bool
+    """Whether `wait` always lets other tasks run."""
+
+    def poll(self) -> Any:
+        """An item that is ready, WAIT or END. Raises what the source raises."""
+        ...
+
+    async def wait(self) -> Any:
+        """The next item or END. Raises what the source raises."""
+        ...
+
+    async def absorbs(self, error: asyncio.CancelledError) -> bool:
+        """Whether a cancellation that met this task was the source's own, and is dealt with.
+
+        A source that waits may have set a timeout on its task. It can go off while the task is
+        sending, and only the source can tell that it was its own.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """End the source, wherever it stands; its clean-up has run when this returns."""
+        ...
+
+
+def on_asyncio() -> bool:
+    """Whether this runs in a task of asyncio, uvloop included."""
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False
+
+
+@types.coroutine
+def resume(step: Iterator[Any], waits_for: Any) -> Generator[Any, Any, Any]:
+    """Carry on an awaitable that was begun with `next(step)` and waits for what that gave."""
+    try:
+        while True:
+            try:
+                yield waits_for
+            except BaseException as error:  # whatever the event loop throws is the awaitable's
+                waits_for = step.throw(error)  # type: ignore[attr-defined]
+            else:
+                waits_for = next(step)
+    except StopIteration as stop:
+        return stop.value
+
+
+async def unwind(step: Any) -> None:
+    """Cancel an awaitable that was begun, and wait for its clean-up, shielded, five seconds long.
+
+    What it raises on the way out is dropped: whoever began it has gone another way.
+    """
+    try:
+        waits_for = step.throw(asyncio.CancelledError())
+    except (StopIteration, StopAsyncIteration, asyncio.CancelledError, Exception):
+        return
+    with anyio.move_on_after(_UNWIND_SECONDS, shield=True):
+        try:
+            await resume(step, waits_for)
+        except (StopAsyncIteration, asyncio.CancelledError, Exception):
+            return
+
+
+class PlainPull:
+    """A source of which nothing is known before it is awaited. For any event loop."""
+
+    suspends = False
+
+    def __init__(self, iterator: AsyncIterator[Any]) -> None:
+        self._iterator = iterator
+
+    def poll(self) -> Any:
+        return WAIT
+
+    async def wait(self) -> Any:
+        try:
+            return await self._iterator.__anext__()
+        except StopAsyncIteration:
+            return END
+
+    async def absorbs(self, error: asyncio.CancelledError) -> bool:
+        return False  # it is never waiting while something is sent
+
+    async def aclose(self) -> None:
+        await _close(self._iterator)
+
+
+class SteppedPull:
+    """A source that is run up to its first wait, to see whether it has an item ready."""
+
+    suspends = True
+
+    def __init__(self, iterator: AsyncIterator[Any]) -> None:
+        self._iterator = iterator
+        self._step: Any = None
+        self._waits_for: Any = None
+        self._kept: Any = _EMPTY
+        self._kept_error: Exception | None = None
+
+    def poll(self) -> Any:
+        if self._step is not None:
+            return WAIT
+        if self._kept is not _EMPTY or self._kept_error is not None:
+            return self._take_kept()
+        try:
+            step = self._iterator.__anext__().__await__()
+            self._waits_for = next(step)
+        except StopIteration as stop:
+            return stop.value
+        except StopAsyncIteration:
+            return END
+        self._step = step
+        return WAIT
+
+    async def wait(self) -> Any:
+        item = self.poll()
+        if item is not WAIT:
+            return item
+        try:
+            return await resume(self._step, self._waits_for)
+        except StopAsyncIteration:
+            return END
+        finally:
+            self._step = None
+
+    def _take_kept(self) -> Any:
+        error, self._kept_error = self._kept_error, None
+        if error is not None:
+            raise error
+        item, self._kept = self._kept, _EMPTY
+        return item
+
+    async def absorbs(self, error: asyncio.CancelledError) -> bool:
+        step = self._step
+        if step is None:
+            return False
+        task = asyncio.current_task()
+        assert task is not None
+        self._step = None
+        try:
+            waits_for = step.throw(error)
+        except StopIteration as stop:
+            self._kept = stop.value
+        except StopAsyncIteration:
+            self._kept = END
+        except asyncio.CancelledError:
+            return False
+        except Exception as failure:
+            self._kept_error = failure
+        else:
+            if task.cancelling():
+                await self._clean_up(step, waits_for)
+            else:
+                self._step, self._waits_for = step, waits_for
+        # Whoever cancels a task for a purpose of their own takes the request back (Task.uncancel).
+        return not task.cancelling()
+
+    async def _clean_up(self, step: Any, waits_for: Any) -> None:
+        """Let a source that was cancelled for good finish what it does about it."""
+        try:
+            await resume(step, waits_for)
+        except StopAsyncIteration:
+            pass
+        except Exception as failure:
+            self._kept_error = failure
+
+    async def aclose(self) -> None:
+        step, self._step = self._step, None
+        if step is not None:
+            await unwind(step)
+        await _close(self._iterator)
+
+
+async def _close(iterator: AsyncIterator[Any]) -> None:
+    aclose: Any = getattr(iterator, "aclose", None)
+    if aclose is not None:
+        closing: Awaitable[None] = aclose()
+        await closing

@@ -1,0 +1,274 @@
+"""What the client sent: one HTTP request."""
+
+from collections.abc import AsyncGenerator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from asgi_rt.asgi import Receive, Scope
+from asgi_rt.codec import load_json
+from asgi_rt.drain import Drain, drain_of
+from asgi_rt.errors import HTTPError
+from asgi_rt.http.cookies import parse_cookies
+from asgi_rt.http.headers import Headers, parse_options
+from asgi_rt.http.inbox import Inbox
+from asgi_rt.http.query import Query, parse_query
+
+if TYPE_CHECKING:
+    from asgi_rt.http.forms import Form, FormLimits
+
+__all__ = ["Request"]
+
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+_PATH_SAFE: Final = "/:@!$&'()*+,;=-._~"
+
+
+class Request:
+    """One HTTP request: its head at once, its body when asked for.
+
+    Every task that serves the request may use it; several may wait for body or disconnect at
+    once, and each chunk of the body goes to one of them. Cancelling a wait loses nothing.
+    """
+
+    # Set on the class, so that a request that asks for none of them pays for none of them.
+    _headers: Headers | None = None
+    _query: Query | None = None
+    _cookies: dict[str, str] | None = None
+    _inbox: Inbox | None = None
+    _body: bytes | None = None
+    _form: "Form | None" = None
+    _is_streamed: bool = False
+    response: Any = None
+    """What answers this request, once it is known. Its `head_sent` tells if it is too late."""
+    has_form: bool = False
+    """Whether a form was read, so that there is something to close."""
+    mount_depth: int = 0
+    """How many segments of the path the prefix of a mount took."""
+
+    path_params: Mapping[str, Any] = MappingProxyType({})
+    """What the route's converters made of the path."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        """The ASGI scope."""
+        self.receive = receive
+        """The ASGI receive; use `inbox` where others may wait for messages too."""
+
+    @property
+    def method(self) -> str:
+        """The method, in upper case."""
+        return self.scope["method"]
+
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded, below whatever this app is mounted at."""
+        path: str = self.scope["path"]
+        root: str = self.scope.get("root_path", "")
+        if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
+            return path[len(root) :]
+        return path
+
+    @property
+    def raw_path(self) -> bytes:
+        """The path as it came, still percent-encoded, mounts included."""
+        raw: bytes | None = self.scope.get("raw_path")
+        if raw is not None:
+            return raw
+        return quote(self.scope["path"], safe=_PATH_SAFE).encode("ascii")
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields, by names in any case."""
+        if self._headers is None:
+            self._headers = Headers(self.scope["headers"])
+        return self._headers
+
+    @property
+    def query(self) -> Query:
+        """The fields of the query, repeated keys included. A query that is not UTF-8 is a 400."""
+        if self._query is None:
+            try:
+                self._query = parse_query(self.scope.get("query_string", b""))
+            except ValueError as error:
+                raise HTTPError(400, str(error)) from None
+        return self._query
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies, by name."""
+        if self._cookies is None:
+            self._cookies = parse_cookies("; ".join(self.headers.get_all("cookie")))
+        return self._cookies
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body without its parameters; empty where none is declared."""
+        return parse_options(self.headers.get("content-type", ""))[0]
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The peer's host and port, where the server knows them."""
+        client = self.scope.get("client")
+        return None if client is None else (client[0], client[1])
+
+    @property
+    def app(self) -> Any:
+        """The app that serves this request."""
+        return self.scope["app"]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the lifespans gave, and what middleware and handlers add for this request."""
+        return self.scope.setdefault("state", {})
+
+    @property
+    def drain(self) -> Drain | None:
+        """The server's shutdown signal: `await request.drain.wait()`; None without lifespan."""
+        return drain_of(self.scope)
+
+    @property
+    def base_url(self) -> str:
+        """Scheme, host and mount point of this request's URL, without a slash at the end."""
+        scope = self.scope
+        host = self.headers.get("host")
+        if host is None:
+            name, port = scope.get("server") or ("localhost", None)
+            host = name if port in (None, 80, 443) else f"{name}:{port}"
+        root = quote(scope.get("root_path", ""), safe=_PATH_SAFE)
+        return f"{scope.get('scheme', 'http')}://{host}{root}"
+
+    @property
+    def url(self) -> str:
+        """The URL that was asked for. The host is what the client says it is."""
+        scope = self.scope
+        root = scope.get("root_path", "")
+        origin = self.base_url[: -len(quote(root, safe=_PATH_SAFE)) or None]
+        query = scope.get("query_string", b"").decode("latin-1")
+        return origin + self.raw_path.decode("latin-1") + (f"?{query}" if query else "")
+
+    def url_for(self, name: str, /, **params: Any) -> str:
+        """The absolute URL of a named route of this app. Raises ReverseError."""
+        return self.base_url + self.app.path_for(name, **params)
+
+    # What arrives
+
+    @property
+    def inbox(self) -> Inbox:
+        """The messages of this exchange, shared with whoever else reads them."""
+        if self._inbox is None:
+            self._inbox = Inbox.of(self.receive)
+        return self._inbox
+
+    async def is_disconnected(self) -> bool:
+        """Whether the client has left. Takes at most a millisecond; body that it meets is kept."""
+        return await self.inbox.poll()
+
+    async def disconnected(self) -> None:
+        """Return when the client has left; see `Inbox` for what happens to body meanwhile."""
+        await self.inbox.disconnected()
+
+    async def stream(self, *, max_bytes: int | None = None) -> AsyncGenerator[bytes, None]:
+        """The body, chunk by chunk, as it arrives; it can be read once, or after `body()` again.
+
+        Raises HTTPError 413 as soon as more than `max_bytes` have come (None is no limit),
+        ClientDisconnected when the client leaves first, and RuntimeError when it was read before.
+        """
+        if self._body is not None:
+            yield self._body
+            return
+        if self._is_streamed:
+            raise RuntimeError(
+                "the request body was already read by stream(); use body() to read it twice"
+            )
+        self._is_streamed = True
+        self._refuse_declared(max_bytes)
+        received = 0
+        more = True
+        while more:
+            chunk, more = await self.inbox.chunk()
+            received += len(chunk)
+            if max_bytes is not None and received > max_bytes:
+                raise _too_large(max_bytes)
+            if chunk:
+                yield chunk
+
+    async def body(self, max_bytes: int | None = None) -> bytes:
+        """The whole body; the same bytes at every call.
+
+        `max_bytes` defaults to the app's `max_body_bytes` (16 MiB). Raises HTTPError 413 when the
+        body is larger, before it is read where its length was declared, and ClientDisconnected.
+        """
+        if self._body is not None:
+            return self._body
+        if max_bytes is None:
+            max_bytes = self._app_limit()
+        if self._is_streamed:
+            raise RuntimeError("the request body was already read by stream()")
+        self._refuse_declared(max_bytes)
+        inbox = self.inbox
+        body, more = await inbox.chunk()
+        if more:
+            body = await self._rest(body, max_bytes)
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+        self._body = body
+        return body
+
+    async def _rest(self, first: bytes, max_bytes: int) -> bytes:
+        chunks = [first]
+        received = len(first)
+        more = True
+        while more:
+            if received > max_bytes:
+                raise _too_large(max_bytes)
+            chunk, more = await self.inbox.chunk()
+            chunks.append(chunk)
+            received += len(chunk)
+        return b"".join(chunks)
+
+    async def json(self, max_bytes: int | None = None) -> Any:
+        """The value of the body as JSON. Raises HTTPError 400 if it is none, and as `body`."""
+        body = await self.body(max_bytes)
+        if not body:
+            raise HTTPError(400, "the request body is empty where JSON was expected")
+        try:
+            return load_json(body)
+        except ValueError as error:
+            raise HTTPError(400, f"the request body is not JSON: {error}") from None
+
+    async def form(self, limits: "FormLimits | None" = None) -> "Form":
+        """The fields and files of a form, url-encoded or multipart; the same form at every call.
+
+        Files are spooled to disk and closed when the handler is done. Raises HTTPError 415 for
+        another content type, 400 for a malformed form and 413 beyond the limits.
+        """
+        if self._form is None:
+            from asgi_rt.http.forms import read_form  # needs the extra `forms`
+
+            self._form = await read_form(self, limits)
+            self.has_form = True
+        return self._form
+
+    async def aclose(self) -> None:
+        """Close the files of the form, if one was read. Called when the exchange is over."""
+        if self._form is not None:
+            await self._form.aclose()
+
+    def _app_limit(self) -> int:
+        app: Any = self.scope.get("app")
+        return getattr(app, "max_body_bytes", MAX_BODY_BYTES)
+
+    def _refuse_declared(self, max_bytes: int | None) -> None:
+        declared = self.headers.get("content-length", "")
+        # Servers check the header's form; what is not a number is theirs to refuse.
+        if max_bytes is not None and declared.isdecimal() and int(declared) > max_bytes:
+            raise _too_large(max_bytes)
+
+
+def _too_large(max_bytes: int) -> HTTPError:
+    # The connection is given up, or the client would go on to upload what nobody wants.
+    return HTTPError(
+        413,
+        f"the request body is larger than {max_bytes} bytes",
+        headers={"connection": "close"},
+    )

@@ -1,0 +1,264 @@
+"""Responses whose body is made while it is sent."""
+
+import csv
+import io
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Final, TypeAlias, cast
+
+import anyio
+
+from asgi_rt.asgi import Message, Receive, Scope, Send
+from asgi_rt.background import Background, run_background
+from asgi_rt.codec import dump_json_line
+from asgi_rt.drain import drain_of
+from asgi_rt.errors import HTTPError
+from asgi_rt.http.headers import HeadersLike
+from asgi_rt.http.inbox import Inbox
+from asgi_rt.http.pull import PlainPull, Pull, SteppedPull, on_asyncio
+from asgi_rt.http.response import Response
+from asgi_rt.http.sender import Sender
+from asgi_rt.http.sync_pull import SyncPull
+
+__all__ = ["CSVResponse", "NDJSONResponse", "Source", "StreamingResponse", "YieldResponse"]
+
+Source: TypeAlias = AsyncIterable[Any] | Iterable[Any]
+
+_CLOSE_SECONDS: Final = 5.0
+_RETRY_AFTER_SECONDS: Final = "2"
+_logger = logging.getLogger("asgi_rt.streaming")
+
+
+class StreamingResponse(Response):
+    """A response whose body comes from a source: an async or sync iterable of bytes, str or
+    memoryview. An ASGI application, to be sent once.
+
+    The head waits for the first item, at most `head_wait` seconds (0: not at all, None: however
+    long it takes): an error until then is raised, so it can become another response. An error
+    after the head is raised too and truncates the body, which the client can tell.
+
+    The source is closed on every way out, also if it never started, and its clean-up has run (for
+    at most five seconds) before sending returns. `send_timeout` is how many seconds a client may
+    take nothing (None: for ever); `max_lifetime` how many the stream may last (None: any number).
+    What the source has ready is joined into one send. Sync iterables are pulled in worker threads.
+
+    A client that leaves ends it quietly. `background` runs afterwards in every case, and a function
+    with a `completed` parameter is told whether all of it was sent.
+    """
+
+    is_streamed: ClassVar[bool] = True
+    is_unbuffered: ClassVar[bool] = True
+    """Whether proxies are asked to pass it on as it comes (`X-Accel-Buffering: no`)."""
+
+    def __init__(
+        self,
+        source: Source,
+        status_code: int = 200,
+        *,
+        headers: HeadersLike | None = None,
+        media_type: str | None = None,
+        background: Background | None = None,
+        head_wait: float | None = 0.25,
+        send_timeout: float | None = 30.0,
+        max_lifetime: float | None = None,
+    ) -> None:
+        super().__init__(
+            b"", status_code, headers=headers, media_type=media_type, background=background
+        )
+        if self.is_unbuffered:
+            self.headers.setdefault("x-accel-buffering", "no")
+        self.head_wait = head_wait
+        self.send_timeout = send_timeout
+        self.max_lifetime = max_lifetime
+        self.head_sent = False
+        self._source: Source | None = source
+        self._iterator = _iterator(source)
+
+    def encode(self, item: Any) -> bytes:
+        """The bytes that one item of the source stands for; a subclass may take other items."""
+        if isinstance(item, bytes):
+            return item
+        if isinstance(item, str):
+            return item.encode("utf-8")
+        if isinstance(item, bytearray | memoryview):
+            return bytes(cast("bytes", item))
+        raise TypeError(
+            f"a stream yields bytes, str or memoryview, not {type(item).__qualname__};"
+            " use NDJSONResponse or CSVResponse for values"
+        )
+
+    def encode_end(self) -> bytes:
+        """What follows the last item."""
+        return b""
+
+    def _head(self) -> Message:
+        return {
+            "type": "http.response.start",
+            "status": self.status_code,
+            "headers": self.headers.raw,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. Raises what the source raises, and SendTimeout for a frozen client.
+
+        Cancelled, it closes the source first. While the server is going down it raises
+        HTTPError 503 with Retry-After instead of starting.
+        """
+        if self._source is None:
+            raise RuntimeError("this response was sent before; its source is used up")
+        self._source = None
+        pull = _pull(self._iterator)
+        completed = False
+        try:
+            if scope["method"] == "HEAD":
+                self.head_sent = True
+                await send(self._head())
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                completed = True
+            else:
+                completed = await self._stream(pull, scope, Inbox.of(receive), send)
+        finally:
+            await _close(pull)
+            if self.background is not None:
+                await run_background(self.background, scope, completed=completed)
+
+    async def _stream(self, pull: Pull, scope: Scope, inbox: Inbox, send: Send) -> bool:
+        """Send the body; whether all of it was sent."""
+        drain = drain_of(scope)
+        if drain is not None and drain.is_draining:
+            raise _unavailable()
+        sender = Sender(
+            pull,
+            self.encode,
+            self.encode_end,
+            self._head,
+            inbox=inbox,
+            send=send,
+            head_wait=self.head_wait,
+            send_timeout=self.send_timeout,
+        )
+        cancel_scope = anyio.CancelScope()
+        if self.max_lifetime is not None:
+            cancel_scope.deadline = anyio.current_time() + self.max_lifetime
+        if drain is not None:
+            drain.add(cancel_scope)
+        try:
+            await sender.run(cancel_scope)
+        finally:
+            self.head_sent = sender.head_sent
+            if drain is not None:
+                drain.remove(cancel_scope)
+        if cancel_scope.cancelled_caught and not sender.head_sent:
+            raise _unavailable()
+        return sender.is_complete
+
+
+class NDJSONResponse(StreamingResponse):
+    """Each item of the source as one line of JSON: newline-delimited JSON."""
+
+    media_type = "application/x-ndjson"
+
+    def encode(self, item: Any) -> bytes:
+        return dump_json_line(item)
+
+
+class CSVResponse(StreamingResponse):
+    """Each item of the source as one row of CSV (RFC 4180): sequences, or mappings with `columns`.
+
+    `columns` is sent as the first row where it is given, and picks the values of a mapping.
+    """
+
+    media_type = "text/csv"
+
+    def __init__(
+        self, source: Source, *, columns: Iterable[str] | None = None, **options: Any
+    ) -> None:
+        super().__init__(source, **options)
+        self._columns = None if columns is None else list(columns)
+        self._buffer = io.StringIO(newline="")
+        self._writer = csv.writer(self._buffer)
+        self._has_header = self._columns is None
+
+    def encode(self, item: Any) -> bytes:
+        header = b"" if self._has_header else self._take_header()
+        return header + self._write(self._row(item))
+
+    def encode_end(self) -> bytes:
+        return b"" if self._has_header else self._take_header()
+
+    def _take_header(self) -> bytes:
+        assert self._columns is not None
+        self._has_header = True
+        return self._write(self._columns)
+
+    def _write(self, row: Iterable[Any]) -> bytes:
+        self._writer.writerow(row)
+        text = self._buffer.getvalue()
+        self._buffer.seek(0)
+        self._buffer.truncate()
+        return text.encode("utf-8")
+
+    def _row(self, item: Any) -> Iterable[Any]:
+        if not isinstance(item, Mapping):
+            return cast("Iterable[Any]", item)
+        if self._columns is None:
+            raise TypeError("rows that are mappings need `columns`, which says what goes where")
+        return [item.get(column) for column in self._columns]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - isinstance cannot tell the parameters
+
+
+class YieldResponse(StreamingResponse):
+    """What a generator handler yields: bytes and str as they are, anything else as NDJSON.
+
+    The first item decides the content type, unless one was given.
+    """
+
+    _DEFAULTS: ClassVar[dict[type[Any], str]] = {
+        str: "text/plain; charset=utf-8",
+        bytes: "application/octet-stream",
+        bytearray: "application/octet-stream",
+        memoryview: "application/octet-stream",
+    }
+
+    def encode(self, item: Any) -> bytes:
+        if not self.head_sent and "content-type" not in self.headers:
+            media_type = self._DEFAULTS.get(item.__class__, "application/x-ndjson")
+            self.headers["content-type"] = media_type
+        if isinstance(item, bytes | str | bytearray | memoryview):
+            return super().encode(item)
+        return dump_json_line(item)
+
+
+def _unavailable() -> HTTPError:
+    return HTTPError(
+        503,
+        "the server is shutting down",
+        headers={"retry-after": _RETRY_AFTER_SECONDS, "connection": "close"},
+    )
+
+
+def _iterator(source: Any) -> AsyncIterator[Any] | Iterator[Any]:
+    if isinstance(source, bytes | str | bytearray | memoryview):
+        raise TypeError("a stream's source is an iterable of chunks; for one chunk use Response")
+    if hasattr(source, "__aiter__"):
+        return cast("AsyncIterator[Any]", source.__aiter__())
+    if hasattr(source, "__iter__"):
+        return cast("Iterator[Any]", iter(source))
+    raise TypeError(
+        f"a stream's source is an async or sync iterable, not {type(source).__qualname__}"
+    )
+
+
+def _pull(iterator: AsyncIterator[Any] | Iterator[Any]) -> Pull:
+    if isinstance(iterator, Iterator):
+        return SyncPull(iterator)
+    return SteppedPull(iterator) if on_asyncio() else PlainPull(iterator)
+
+
+async def _close(pull: Pull) -> None:
+    with anyio.move_on_after(_CLOSE_SECONDS, shield=True) as scope:
+        try:
+            await pull.aclose()
+        except Exception:
+            _logger.exception("a stream's source failed while it was being closed")
+    if scope.cancelled_caught:
+        _logger.warning("a stream's source did not close within %g s", _CLOSE_SECONDS)

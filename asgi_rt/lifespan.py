@@ -1,0 +1,167 @@
+"""Start-up and shutdown: of the app, of its background work, and of what is mounted in it."""
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, TypeAlias
+
+import anyio
+
+from asgi_rt.asgi import ASGIApp, Message, Receive, Scope, Send
+from asgi_rt.background import STATE_KEY as BACKGROUND_KEY
+from asgi_rt.background import TaskGroup, plain_task_group
+from asgi_rt.drain import STATE_KEY as DRAIN_KEY
+from asgi_rt.drain import Drain, watch_signals
+from asgi_rt.errors import LifespanError
+
+__all__ = ["Lifespan", "Mounted", "run_lifespan", "serve_lifespan"]
+
+Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+"""Takes the app, gives an async context manager; what that yields is added to the state."""
+Mounted: TypeAlias = tuple[str, ASGIApp]
+"""A label for errors, and the application."""
+
+_logger = logging.getLogger("asgi_rt.lifespan")
+
+
+async def serve_lifespan(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    run: Callable[[dict[str, Any]], AbstractAsyncContextManager[None]],
+) -> None:
+    """Speak the ASGI lifespan protocol, as the application, around the context manager of `run`.
+
+    `run` gets the state that requests will see a copy of. A failure is told to the server and
+    then raised, so that it stands in the server's log.
+    """
+    state: dict[str, Any] = scope.setdefault("state", {})
+    phase = "startup"
+    await receive()
+    try:
+        async with run(state):
+            await send({"type": "lifespan.startup.complete"})
+            phase = "shutdown"
+            await receive()
+    except Exception as error:
+        await send({"type": f"lifespan.{phase}.failed", "message": _describe(error)})
+        raise
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__qualname__}: {error}"
+
+
+@asynccontextmanager
+async def run_lifespan(
+    app: Any,
+    lifespans: Iterable[Lifespan],
+    mounted: Iterable[Mounted],
+    state: dict[str, Any],
+    *,
+    background: TaskGroup,
+) -> AsyncGenerator[None, None]:
+    """Everything that lives as long as the app runs, started in order and unwound in reverse.
+
+    First the drain and the background tasks, then the app's own lifespans, then those of what is
+    mounted in it. Where one fails to start, the ones before it are unwound. An app that is itself
+    mounted shares the drain of the one it is mounted in.
+    """
+    async with AsyncExitStack() as stack:
+        if DRAIN_KEY not in state:
+            state[DRAIN_KEY] = await stack.enter_async_context(_draining(background.grace))
+        state[BACKGROUND_KEY] = background
+        await stack.enter_async_context(background.open())
+        for lifespan in lifespans:
+            given = await stack.enter_async_context(lifespan(app))
+            if given is not None:
+                state.update(given)
+        for label, mounted_app in mounted:
+            shared = {key: value for key, value in state.items() if key != BACKGROUND_KEY}
+            await stack.enter_async_context(_mounted(label, mounted_app, shared))
+            state.update({**shared, BACKGROUND_KEY: background})
+        # Pushed last, so that background work ends while what it uses is still there.
+        stack.push_async_callback(background.drain)
+        yield
+
+
+@asynccontextmanager
+async def _draining(grace: float) -> AsyncGenerator[Drain, None]:
+    drain = Drain(grace=grace)
+    async with plain_task_group() as group:
+        with watch_signals(drain):
+            group.start_soon(drain.enforce)
+            try:
+                yield drain
+            finally:
+                drain.begin()
+
+
+class _MountedLifespan:
+    """The server's side of the lifespan protocol, for one application."""
+
+    def __init__(self, label: str, app: ASGIApp, state: dict[str, Any]) -> None:
+        self._label = label
+        self._app = app
+        self._scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": state,
+        }
+        self._asked = 0
+        self._shut_down = anyio.Event()
+        self.started = anyio.Event()
+        self.stopped = anyio.Event()
+        self.failure: str | None = None
+
+    async def run(self) -> None:
+        try:
+            await self._app(self._scope, self._receive, self._send)
+        except Exception as error:
+            # The specification lets an application that has no lifespan say so by raising.
+            if self.failure is None and not self.started.is_set():
+                level = logging.WARNING if self._asked else logging.DEBUG
+                _logger.log(level, "%s has no lifespan: %s", self._label, _describe(error))
+            elif self.failure is None:
+                self.failure = _describe(error)
+        finally:
+            self.started.set()
+            self.stopped.set()
+
+    async def _receive(self) -> Message:
+        self._asked += 1
+        if self._asked == 1:
+            return {"type": "lifespan.startup"}
+        await self._shut_down.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind.endswith(".failed"):
+            self.failure = message.get("message") or "it gave no reason"
+        if kind.startswith("lifespan.startup."):
+            self.started.set()
+        else:
+            self.stopped.set()
+
+    async def shut_down(self) -> None:
+        self._shut_down.set()
+        await self.stopped.wait()
+
+
+@asynccontextmanager
+async def _mounted(label: str, app: ASGIApp, state: dict[str, Any]) -> AsyncGenerator[None, None]:
+    """Run the lifespan of a mounted application around the block. Raises LifespanError."""
+    lifespan = _MountedLifespan(label, app, state)
+    async with plain_task_group() as group:
+        group.start_soon(lifespan.run)
+        await lifespan.started.wait()
+        if lifespan.failure is None:
+            try:
+                yield
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await lifespan.shut_down()
+    if lifespan.failure is not None:
+        raise LifespanError(f"{label}: {lifespan.failure}")

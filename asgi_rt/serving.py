@@ -1,0 +1,71 @@
+"""Sending what a handler returned."""
+
+import inspect
+from typing import Any, Final
+
+from asgi_rt.asgi import Message, RawHeaders, Send
+from asgi_rt.codec import dump_json
+from asgi_rt.errors import ClientDisconnected
+from asgi_rt.http.request import Request
+from asgi_rt.http.response import Response, response_for
+from asgi_rt.http.streaming import YieldResponse
+
+__all__ = ["HeadWatch", "send_result"]
+
+JSON_TYPE: Final = (b"content-type", b"application/json")
+_PLAIN: Final = frozenset({dict, list})
+
+
+class HeadWatch:
+    """A `send` that knows whether the head went through it."""
+
+    __slots__ = ("_send", "head_sent")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.head_sent = False
+
+    def __call__(self, message: Message) -> Any:  # not async: it saves a frame in every send
+        self.head_sent = True
+        return self._send(message)
+
+
+class _Begun:
+    head_sent = True
+
+
+BEGUN: Final = _Begun()
+
+
+async def send_result(result: Any, request: Request, send: Send) -> None:
+    """Send what a handler returned; see `response_for` for what becomes what.
+
+    `request.response` is set before the first message, so that whoever handles an error can tell
+    whether the head is out. Raises ClientDisconnected where the server says that the client left.
+    """
+    if type(result) in _PLAIN:
+        # The commonest result goes without an object for it: 0.5 us less of 2.4 us.
+        await _send_json(dump_json(result), request, send)
+        return
+    if inspect.isasyncgen(result) or inspect.isgenerator(result):
+        result = YieldResponse(result)
+    response = response_for(result)
+    if isinstance(response, Response):
+        request.response = response
+        receive = request.inbox if response.is_streamed else request.receive
+        await response(request.scope, receive, send)
+    else:
+        watched = request.response = HeadWatch(send)
+        await response(request.scope, request.inbox, watched)
+
+
+async def _send_json(body: bytes, request: Request, send: Send) -> None:
+    headers: RawHeaders = [JSON_TYPE, (b"content-length", b"%d" % len(body))]
+    if request.scope["method"] == "HEAD":
+        body = b""
+    request.response = BEGUN
+    try:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+    except OSError as error:
+        raise ClientDisconnected from error

@@ -1,0 +1,57 @@
+"""Test clients for any ASGI 3 app, on httpx2's API: streams, slow readers and disconnects included.
+
+`AsyncTestClient` runs the app in the caller's event loop, `TestClient` in one of its own:
+
+```python
+async with AsyncTestClient(app) as client:          # runs the lifespan
+    assert (await client.get("/items/1")).json() == {"id": 1}
+
+    async with client.stream("GET", "/endless") as response:   # returns at the head
+        async for line in response.aiter_lines():
+            break                                   # leaving is a disconnect
+
+    async with client.open("GET", "/endless") as exchange:     # does not even wait for the head
+        exchange.freeze()
+        await exchange.wait_blocked()               # the app's send waits for the reader
+        exchange.disconnect()
+```
+
+`Exchange.of(response)`, and `SyncExchange.of(response)` with the blocking client, give the
+controls of a response that httpx2 returned. Needs the extra: pip install "asgi-rt[testing]".
+"""
+
+from importlib import import_module
+
+from asgi_rt.errors import MissingExtra
+
+try:
+    import_module("httpx2")  # before the imports below, whose own error names no extra
+except ModuleNotFoundError as error:
+    if error.name != "httpx2":
+        raise
+    raise MissingExtra("httpx2", "testing", "asgi_rt.testing") from error
+
+from asgi_rt.testing.client import AsyncTestClient
+from asgi_rt.testing.errors import (
+    AppError,
+    ClientGoneError,
+    CloseTimeoutError,
+    IncompleteResponseError,
+    MessageError,
+)
+from asgi_rt.testing.exchange import Exchange
+from asgi_rt.testing.protocol import ServerPush
+from asgi_rt.testing.sync import SyncExchange, TestClient
+
+__all__ = [
+    "AppError",
+    "AsyncTestClient",
+    "ClientGoneError",
+    "CloseTimeoutError",
+    "Exchange",
+    "IncompleteResponseError",
+    "MessageError",
+    "ServerPush",
+    "SyncExchange",
+    "TestClient",
+]

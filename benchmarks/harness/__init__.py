@@ -1,0 +1,1 @@
+"""How things are measured: in process, and over loopback against a server process."""

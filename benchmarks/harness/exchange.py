@@ -1,0 +1,97 @@
+"""One HTTP exchange with an app, without a server: what uvicorn would hand it and take from it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from time import perf_counter
+from typing import Any
+
+from benchmarks.harness.questions import CLIENT_HEADERS, Answer
+
+App = Callable[..., Any]
+Scope = dict[str, Any]
+Message = dict[str, Any]
+
+
+def request_scope(path: str) -> Scope:
+    """The scope that uvicorn with httptools makes for a GET of `path`, its state left out."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "server": ("127.0.0.1", 8000),
+        "client": ("127.0.0.1", 53124),
+        "scheme": "http",
+        "root_path": "",
+        "headers": list(CLIENT_HEADERS),
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode("ascii"),
+        "query_string": b"",
+    }
+
+
+class _Exchange:
+    """A server's `receive` and `send`, reused from request to request to keep the harness thin."""
+
+    __slots__ = ("last", "received")
+
+    def __init__(self) -> None:
+        self.received = False
+        self.last: Message = {}
+
+    async def receive(self) -> Message:
+        if self.received:
+            # Nothing more comes until the client goes, and this client stays.
+            await asyncio.Event().wait()
+        self.received = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        self.last = message
+
+
+async def timed_batch(
+    app: App, scopes: Sequence[Scope], state: dict[str, Any], count: int
+) -> float:
+    """Seconds that `count` requests take, one after another, cycling through `scopes`.
+
+    Raises RuntimeError if the last one was left without the end of its response.
+    """
+    exchange = _Exchange()
+    receive, send = exchange.receive, exchange.send
+    templates = islice(cycle(scopes), count)
+    started = perf_counter()
+    for template in templates:
+        scope = template.copy()
+        # A server copies the state per request; a shared one would let frameworks cache in it.
+        scope["state"] = state.copy()
+        exchange.received = False
+        await app(scope, receive, send)
+    elapsed = perf_counter() - started
+    last = exchange.last
+    if last.get("type") != "http.response.body" or last.get("more_body"):
+        raise RuntimeError(f"the response did not end; its last message was {last!r}")
+    return elapsed
+
+
+async def fetch(app: App, scope: Scope, state: dict[str, Any], timeout: float = 10.0) -> Answer:
+    """The app's whole answer to one request. Raises TimeoutError after `timeout` seconds."""
+    exchange = _Exchange()
+    messages: list[Message] = []
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    async with asyncio.timeout(timeout):
+        await app({**scope, "state": state.copy()}, exchange.receive, send)
+    starts = [m for m in messages if m["type"] == "http.response.start"]
+    if len(starts) != 1 or messages[-1].get("more_body"):
+        kinds = [m["type"] for m in messages]
+        raise RuntimeError(f"not one whole response: {kinds}")
+    headers = {bytes(name).lower(): bytes(value) for name, value in starts[0].get("headers", ())}
+    return Answer(
+        status=starts[0]["status"],
+        content_type=headers.get(b"content-type", b"").decode("latin-1"),
+        body=b"".join(m.get("body", b"") for m in messages if m["type"] == "http.response.body"),
+    )

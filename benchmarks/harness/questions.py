@@ -1,0 +1,49 @@
+"""The requests that every peer must answer alike, and the check that it did."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+# What an ordinary HTTP library sends: a server with fewer headers to parse would flatter everyone.
+CLIENT_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"host", b"api.example.com"),
+    (b"accept", b"application/json"),
+    (b"accept-encoding", b"gzip, deflate, br"),
+    (b"connection", b"keep-alive"),
+    (b"user-agent", b"example-client/1.0"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A GET of `path`, which is to be answered by 200 and the JSON value `answer`."""
+
+    path: str
+    answer: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    content_type: str
+    body: bytes
+
+
+HELLO = Question("/json", {"message": "Hello, World!"})
+ITEM = Question("/items/42", {"id": 42})
+
+
+def fault(question: Question, answer: Answer) -> str | None:
+    """What is wrong with `answer`, in one line, or None where it is right."""
+    where = f"GET {question.path}"
+    if answer.status != 200:
+        return f"{where}: status {answer.status} instead of 200"
+    if not answer.content_type.startswith("application/json"):
+        return f"{where}: content-type {answer.content_type!r} instead of application/json"
+    try:
+        value = json.loads(answer.body)
+    except ValueError:
+        return f"{where}: the body is not JSON: {answer.body[:80]!r}"
+    if value != question.answer:
+        return f"{where}: body {answer.body[:80]!r} instead of {json.dumps(question.answer)}"
+    return None

@@ -1,0 +1,43 @@
+"""The frameworks that are compared: one small app each, and one row here."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One framework's app.
+
+    `module` exposes an ASGI application named `app`; `packages` are the distributions whose
+    versions belong beside its figures.
+    """
+
+    name: str
+    module: str
+    packages: tuple[str, ...]
+
+    def load(self) -> Callable[..., Any]:
+        """The peer's application, made afresh. Raises whatever its import raises."""
+        # Some frameworks' apps cannot be started a second time, and each scenario starts them.
+        sys.modules.pop(self.module, None)
+        app: Callable[..., Any] = importlib.import_module(self.module).app
+        return app
+
+
+RAW = Peer("raw", "benchmarks.peers.raw_app", ("orjson",))
+ASGI_RT = Peer("asgi_rt", "benchmarks.peers.asgi_rt_app", ("asgi-rt", "anyio", "orjson"))
+STARLETTE = Peer("starlette", "benchmarks.peers.starlette_app", ("starlette", "orjson"))
+
+PEERS: tuple[Peer, ...] = (
+    RAW,
+    ASGI_RT,
+    Peer("muffin", "benchmarks.peers.muffin_app", ("muffin", "asgi-tools", "orjson")),
+    Peer("blacksheep", "benchmarks.peers.blacksheep_app", ("blacksheep", "orjson")),
+    Peer("falcon", "benchmarks.peers.falcon_app", ("falcon", "orjson")),
+    STARLETTE,
+    Peer("litestar", "benchmarks.peers.litestar_app", ("litestar", "msgspec")),
+    Peer("fastapi", "benchmarks.peers.fastapi_app", ("fastapi", "starlette", "pydantic")),
+)

@@ -1,0 +1,1 @@
+"""The scenarios themselves, one file each or one file for a few that differ in a parameter."""
