@@ -5,10 +5,13 @@ and no warning, of unclosed resources above all (pytest turns those into errors)
 """
 
 import asyncio
+import contextlib
 import functools
 import gc
 import inspect
-from collections.abc import Callable
+import sys
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -36,11 +39,12 @@ def _leaving_nothing(test: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(test)
     async def wrapped(*args: Any, **kwargs: Any) -> None:
         before = _tasks()
-        await test(*args, **kwargs)
+        with _begun_generators() as generators:
+            await test(*args, **kwargs)
         left = _tasks() - before
         assert not left, f"tasks are left: {left}"
-        open_generators = _open_generators()
-        assert not open_generators, f"async generators are left open: {open_generators}"
+        still_open = [each for each in generators if each.ag_frame and not each.ag_running]
+        assert not still_open, f"async generators are left open: {still_open}"
 
     return wrapped
 
@@ -67,13 +71,22 @@ def _trio_tasks() -> set[Any]:
     return found
 
 
-def _open_generators() -> list[Any]:
-    """Async generators that were begun in this loop, are not running, and were never closed."""
+@contextlib.contextmanager
+def _begun_generators() -> Iterator["weakref.WeakSet[Any]"]:
+    """The async generators that are begun in the block."""
+    hooks = sys.get_asyncgen_hooks()
+    generators: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def begin(generator: Any) -> None:
+        generators.add(generator)
+        if hooks.firstiter is not None:
+            hooks.firstiter(generator)
+
+    sys.set_asyncgen_hooks(firstiter=begin)
     try:
-        loop: Any = asyncio.get_running_loop()
-    except RuntimeError:
-        return []  # trio warns of them itself, and a warning is an error
-    return [each for each in loop._asyncgens if each.ag_frame is not None and not each.ag_running]
+        yield generators
+    finally:
+        sys.set_asyncgen_hooks(firstiter=hooks.firstiter)
 
 
 @pytest.fixture(autouse=True)

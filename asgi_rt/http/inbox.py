@@ -63,29 +63,37 @@ class Inbox:
 
     async def __call__(self) -> Message:
         """The next message: body in order, then, once the client has left, the disconnect."""
-        self._body_wanted = True
-        while not self._stash:
-            if self._overrun:
-                raise BodyOverrun(_STASH_BYTES)
+        while (message := self._take()) is None:
             if self.is_disconnected:
                 return {"type": "http.disconnect"}
             await self._advance()
-        message = self._stash.popleft()
-        self._stashed_bytes -= len(message.get("body", b""))
-        self._wake()
         return message
+
+    async def chunk(self) -> tuple[bytes, bool]:
+        """The next chunk of the request body, and whether more follows; at the end `(b"", False)`.
+
+        Raises ClientDisconnected when the client left before the body was complete.
+        """
+        while (message := self._take()) is None:
+            if self._complete:
+                return b"", False
+            if self.is_disconnected:
+                raise ClientDisconnected("the client disconnected before its request was complete")
+            await self._advance()
+        return message.get("body", b""), message.get("more_body", False)
 
     async def disconnected(self) -> None:
         """Return when the client has left."""
         while not self.is_disconnected:
-            if self._is_full() and self._body_wanted:
+            if self._is_full() and self._body_wanted and not self._complete:
                 await self._wait_for_change()
             else:
                 await self._advance()
 
     async def poll(self) -> bool:
         """Whether the client has left. Takes at most a millisecond and never eats a message."""
-        if not self.is_disconnected and not self._receiving and not self._is_full():
+        has_room = self._complete or not self._is_full()
+        if has_room and not self._receiving and not self.is_disconnected:
             with anyio.move_on_after(_POLL_SECONDS):
                 await self._advance()
         return self.is_disconnected
@@ -110,13 +118,25 @@ class Inbox:
         if self._complete:
             return
         self._complete = not message.get("more_body", False)
-        if self._is_full() and not self._body_wanted:
+        size = len(message.get("body", b""))
+        if size and self._is_full() and not self._body_wanted:
             self._overrun = True
             self._stash.clear()
             self._stashed_bytes = 0
         if not self._overrun:
             self._stash.append(message)
-            self._stashed_bytes += len(message.get("body", b""))
+            self._stashed_bytes += size
+
+    def _take(self) -> Message | None:
+        self._body_wanted = True
+        if self._overrun:
+            raise BodyOverrun(_STASH_BYTES)
+        if not self._stash:
+            return None
+        message = self._stash.popleft()
+        self._stashed_bytes -= len(message.get("body", b""))
+        self._wake()
+        return message
 
     def _is_full(self) -> bool:
         return self._stashed_bytes >= _STASH_BYTES
@@ -130,13 +150,3 @@ class Inbox:
         if self._changed is not None:
             self._changed.set()
             self._changed = None
-
-    async def chunk(self) -> tuple[bytes, bool]:
-        """The next chunk of the request body, and whether more follows.
-
-        Raises ClientDisconnected when the client left before the body was complete.
-        """
-        message = await self()
-        if message["type"] != "http.request":
-            raise ClientDisconnected("the client disconnected before its request was complete")
-        return message.get("body", b""), message.get("more_body", False)

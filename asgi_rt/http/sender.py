@@ -89,8 +89,17 @@ class Sender:
         self._group = None
 
     async def _send_items(self) -> None:
-        pull = self._pull
         pending: list[bytes] = []
+        try:
+            await self._join_items(pending)
+        except Exception:
+            # What was given before the source failed is the client's.
+            if pending:
+                await self._flush(pending)
+            raise
+
+    async def _join_items(self, pending: list[bytes]) -> None:
+        pull = self._pull
         size = 0
         turn_ends = time.perf_counter() + _TURN_SECONDS
         while True:
@@ -128,8 +137,12 @@ class Sender:
         pending.append(self._encode_end())
         await self._send_head()
         body = b"".join(pending)
+        if self._is_watched:
+            # A client that has left by now must be seen now: once the response is complete,
+            # servers tell of a disconnect whether there was one or not.
+            await anyio.lowlevel.checkpoint()
         await self._deliver({"type": "http.response.body", "body": body, "more_body": False})
-        self.is_complete = not self._inbox.is_disconnected
+        self.is_complete = True
 
     async def _send_head(self) -> None:
         """Send the head, once; whoever comes second waits until the server has it."""

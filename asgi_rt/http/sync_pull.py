@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -77,19 +78,24 @@ class SyncPull:
         if threads is None:
             threads = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="asgi_rt stream")
             _executor.set(threads)
-        threads.submit(self._context.run, work)
+        threads.submit(self._run, work)
 
     # In a worker thread
 
-    def _pull_batch(self) -> None:
+    def _run(self, work: Callable[[], None]) -> None:
         try:
-            self._pull_items()
+            self._context.run(work)
         except BaseException as error:  # carried to the task that consumes the stream
             self._end = error
-        finally:
-            self._leave()
+        with self._lock:
+            self._is_pulling = False
+            is_abandoned = self._is_abandoned
+        if is_abandoned:
+            self._context.run(_close, self._iterator)
+        self._is_told = False
+        self._tell()
 
-    def _pull_items(self) -> None:
+    def _pull_batch(self) -> None:
         deadline = time.perf_counter() + _BATCH_SECONDS
         pulled_bytes = 0
         for _ in range(_BATCH_ITEMS):
@@ -103,15 +109,6 @@ class SyncPull:
                 pulled_bytes += len(item)
             if self._is_closing or pulled_bytes >= _BATCH_BYTES or time.perf_counter() >= deadline:
                 return
-
-    def _leave(self) -> None:
-        with self._lock:
-            self._is_pulling = False
-            abandoned = self._is_abandoned
-        if abandoned:
-            _close(self._iterator)
-        self._is_told = False
-        self._tell()
 
     def _tell(self) -> None:
         if self._is_told or self._call_soon is None:
@@ -138,7 +135,7 @@ class SyncPull:
                 self._is_abandoned = self._is_pulling
             raise
         if _needs_a_thread(self._iterator):
-            self._submit(self._close_iterator)
+            self._submit(partial(_close, self._iterator))
             await self._batch_over()
         else:
             _close(self._iterator)
@@ -150,14 +147,6 @@ class SyncPull:
         while self._is_pulling:
             arrived = self._arrived = anyio.Event()
             await arrived.wait()
-
-    def _close_iterator(self) -> None:  # in a worker thread
-        try:
-            _close(self._iterator)
-        except BaseException as error:
-            self._end = error
-        finally:
-            self._leave()
 
 
 def _needs_a_thread(iterator: Iterator[Any]) -> bool:

@@ -34,6 +34,9 @@ _ANSWERS: Final[dict[tuple[_Stage, str], _Stage]] = {
 }
 
 
+_HOW: Final = "the app's lifespan; pass lifespan=False for an app that has none"
+
+
 class Lifespan:
     """One app's lifespan, in one plain task from `startup` to `shutdown`.
 
@@ -49,6 +52,7 @@ class Lifespan:
         self._timeout = timeout
         self._stage = _Stage.OFFERED
         self._complaint = ""
+        self._is_foreign = False
         self._changed = Condition()
         self._task: PlainTask | None = None
 
@@ -71,7 +75,8 @@ class Lifespan:
             raise
         if self._stage is _Stage.FAILED:
             await self._fail("startup", task)
-        if task.is_done and self._is_supported(task) and task.error is not None:
+        if task.is_done and self._is_supported() and task.error is not None:
+            task.error.add_note(f"raised at {_HOW}")
             raise task.error
 
     async def shutdown(self) -> None:
@@ -81,7 +86,7 @@ class Lifespan:
         cancellation is held off until the timeout.
         """
         task, self._task = self._task, None
-        if task is None or (task.is_done and not self._is_supported(task)):
+        if task is None or (task.is_done and not self._is_supported()):
             return
         if self._stage is _Stage.UP:
             self._stage = _Stage.STOPPING
@@ -101,11 +106,9 @@ class Lifespan:
     def _is_stopped(self, task: PlainTask) -> bool:
         return task.is_done or self._stage in {_Stage.DOWN, _Stage.FAILED}
 
-    def _is_supported(self, task: PlainTask) -> bool:
+    def _is_supported(self) -> bool:
         """Whether an app that has ended spoke the protocol at all: else its error means nothing."""
-        if self._stage is _Stage.OFFERED:
-            return False
-        return not (self._stage is _Stage.STARTING and isinstance(task.error, MessageError))
+        return self._stage is not _Stage.OFFERED and not self._is_foreign
 
     async def _run(self) -> None:
         scope = {
@@ -126,6 +129,7 @@ class Lifespan:
         kind = message.get("type")
         answer = _ANSWERS.get((self._stage, str(kind)))
         if answer is None:
+            self._is_foreign = not str(kind).startswith("lifespan.")
             raise MessageError(
                 f"lifespan: the app sent {kind!r} when its lifespan was {self._stage.name.lower()}"
             )
@@ -141,5 +145,5 @@ class Lifespan:
 
     def _raise_timeout(self, phase: str, task: PlainTask) -> Never:
         raise LifespanError(
-            f"{phase}: the app did not end it within {self._timeout} seconds"
+            f"{phase}: the app did not end it within {self._timeout} seconds, at {_HOW}"
         ) from task.error

@@ -12,6 +12,12 @@ from asgi_rt.testing import (
     MessageError,
 )
 
+
+def connect(app, **options):
+    """A client for these apps, none of which has a lifespan."""
+    return AsyncTestClient(app, lifespan=False, **options)
+
+
 START = {"type": "http.response.start", "status": 200, "headers": []}
 PART = {"type": "http.response.body", "body": b"part", "more_body": True}
 END = {"type": "http.response.body", "body": b"end"}
@@ -33,7 +39,7 @@ class ScriptedApp:
 
 async def test_an_error_before_the_head_is_raised_by_the_call():
     error = KeyError("broken")
-    async with AsyncTestClient(ScriptedApp(error=error)) as client:
+    async with connect(ScriptedApp(error=error)) as client:
         with pytest.raises(KeyError) as caught:
             await client.get("/")
     assert caught.value is error
@@ -41,7 +47,7 @@ async def test_an_error_before_the_head_is_raised_by_the_call():
 
 async def test_an_error_before_the_head_is_a_500_when_not_raised():
     app = ScriptedApp(error=KeyError("broken"))
-    async with AsyncTestClient(app, raise_server_exceptions=False) as client:
+    async with connect(app, raise_server_exceptions=False) as client:
         response = await client.get("/")
     assert response.status_code == 500
     assert response.text == "Internal Server Error"
@@ -49,7 +55,7 @@ async def test_an_error_before_the_head_is_a_500_when_not_raised():
 
 async def test_an_error_after_the_head_is_raised_by_the_read_that_meets_it():
     error = ValueError("broken")
-    async with AsyncTestClient(ScriptedApp(START, PART, error=error)) as client:
+    async with connect(ScriptedApp(START, PART, error=error)) as client:
         async with client.open("GET", "/") as exchange:
             assert await exchange.read() == b"part"
             with pytest.raises(ValueError, match="broken") as caught:
@@ -62,7 +68,7 @@ async def test_an_error_after_the_head_is_raised_by_the_read_that_meets_it():
 async def test_an_error_after_the_head_breaks_the_body_off_when_not_raised():
     error = ValueError("broken")
     app = ScriptedApp(START, PART, error=error)
-    async with AsyncTestClient(app, raise_server_exceptions=False) as client:
+    async with connect(app, raise_server_exceptions=False) as client:
         async with client.open("GET", "/") as exchange:
             assert await exchange.read() == b"part"
             for _ in range(2):
@@ -73,7 +79,7 @@ async def test_an_error_after_the_head_breaks_the_body_off_when_not_raised():
 
 async def test_an_error_that_nobody_read_is_raised_by_the_closing():
     error = ValueError("broken")
-    async with AsyncTestClient(ScriptedApp(START, error=error)) as client:
+    async with connect(ScriptedApp(START, error=error)) as client:
         with pytest.raises(ValueError, match="broken") as caught:
             async with client.stream("GET", "/"):
                 await anyio.wait_all_tasks_blocked()
@@ -81,14 +87,14 @@ async def test_an_error_that_nobody_read_is_raised_by_the_closing():
 
 
 async def test_an_error_after_the_response_is_raised_by_the_call():
-    async with AsyncTestClient(ScriptedApp(START, END, error=ValueError("late"))) as client:
+    async with connect(ScriptedApp(START, END, error=ValueError("late"))) as client:
         with pytest.raises(ValueError, match="late"):
             await client.get("/")
 
 
 async def test_an_error_after_the_response_is_nothing_to_the_client_when_not_raised():
     app = ScriptedApp(START, END, error=ValueError("late"))
-    async with AsyncTestClient(app, raise_server_exceptions=False) as client:
+    async with connect(app, raise_server_exceptions=False) as client:
         assert (await client.get("/")).text == "end"
 
 
@@ -99,7 +105,7 @@ async def test_an_error_because_of_the_disconnect_is_raised_by_the_closing():
             pass
         raise ValueError("could not clean up")
 
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         with pytest.raises(ValueError, match="could not clean up"):
             async with client.stream("GET", "/"):
                 pass
@@ -116,7 +122,7 @@ async def test_the_oserror_of_a_disconnect_may_leave_the_app(grouped):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(send, PART)
 
-    async with AsyncTestClient(app, spec_version="2.4") as client:
+    async with connect(app, spec_version="2.4") as client:
         async with client.stream("GET", "/") as response:
             pass
     assert Exchange.of(response).is_done
@@ -124,7 +130,7 @@ async def test_the_oserror_of_a_disconnect_may_leave_the_app(grouped):
 
 @pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt("stop")])
 async def test_an_exception_that_would_end_the_loop_is_raised_by_the_call(error):
-    async with AsyncTestClient(ScriptedApp(error=error)) as client:
+    async with connect(ScriptedApp(error=error)) as client:
         with pytest.raises(type(error)) as caught:
             await client.get("/")
     assert caught.value is error
@@ -132,27 +138,27 @@ async def test_an_exception_that_would_end_the_loop_is_raised_by_the_call(error)
 
 @pytest.mark.parametrize("messages", [(), (START,), (START, PART)])
 async def test_an_app_that_ends_too_early_is_an_error(messages):
-    async with AsyncTestClient(ScriptedApp(*messages)) as client:
+    async with connect(ScriptedApp(*messages)) as client:
         with pytest.raises(IncompleteResponseError, match=r"GET /x: the app ended after") as caught:
             await client.get("/x")
     assert isinstance(caught.value, AssertionError)
 
 
 async def test_an_app_that_ends_without_a_response_is_a_500_when_not_raised():
-    async with AsyncTestClient(ScriptedApp(), raise_server_exceptions=False) as client:
+    async with connect(ScriptedApp(), raise_server_exceptions=False) as client:
         assert (await client.get("/")).status_code == 500
 
 
 async def test_an_app_that_ends_in_mid_body_is_told_from_a_whole_response_when_not_raised():
     app = ScriptedApp(START, PART)
-    async with AsyncTestClient(app, raise_server_exceptions=False) as client:
+    async with connect(app, raise_server_exceptions=False) as client:
         with pytest.raises(httpx2.RemoteProtocolError, match="after the head and 4 bytes"):
             await client.get("/")
 
 
 async def test_missing_trailers_are_an_incomplete_response():
     app = ScriptedApp({**START, "trailers": True}, END)
-    async with AsyncTestClient(app, extensions={"http.response.trailers": {}}) as client:
+    async with connect(app, extensions={"http.response.trailers": {}}) as client:
         with pytest.raises(IncompleteResponseError):
             await client.get("/")
 
@@ -181,7 +187,7 @@ async def test_a_broken_protocol_raises_into_send_and_reaches_the_call(messages,
             raised.append(refusal)
             raise
 
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         with pytest.raises(MessageError, match=f"GET /: .*{error}") as caught:
             await client.get("/")
     assert raised == [caught.value]
@@ -198,7 +204,7 @@ async def test_an_error_in_the_request_content_is_raised_and_ends_the_app():
         while not received or received[-1]["type"] != "http.disconnect":
             received.append(await receive())
 
-    async with AsyncTestClient(app, raise_server_exceptions=False) as client:
+    async with connect(app, raise_server_exceptions=False) as client:
         with pytest.raises(ValueError, match="disk gone"):
             await client.post("/", content=content())
     assert [message["type"] for message in received] == ["http.request", "http.disconnect"]
@@ -209,7 +215,7 @@ async def test_several_requests_left_open_raise_together():
         await send(START)
         raise ValueError(scope["path"])
 
-    client = AsyncTestClient(app)
+    client = connect(app)
     for path in ("/a", "/b"):
         await client.send(client.build_request("GET", path), stream=True)
     with pytest.raises(BaseExceptionGroup) as caught:
@@ -223,7 +229,7 @@ async def test_a_failed_test_is_not_hidden_by_the_app_that_ends_well():
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         with pytest.raises(LookupError, match="the test's own"):
             async with client.open("GET", "/"):
                 raise LookupError("the test's own")
@@ -234,6 +240,6 @@ async def test_an_app_that_cancels_itself_does_not_cancel_the_caller():
     import asyncio
 
     app = ScriptedApp(error=asyncio.CancelledError())
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         with pytest.raises(AppError, match="was cancelled, and not by the client"):
             await client.get("/")

@@ -7,6 +7,12 @@ import pytest
 
 from asgi_rt.testing import AsyncTestClient
 
+
+def connect(app, **options):
+    """A client for these apps, none of which has a lifespan."""
+    return AsyncTestClient(app, lifespan=False, **options)
+
+
 START = {"type": "http.response.start", "status": 200, "headers": []}
 END = {"type": "http.response.body"}
 
@@ -38,7 +44,7 @@ DISCONNECT = {"type": "http.disconnect"}
 @pytest.mark.parametrize("content", [None, b"", b"all"])
 async def test_bytes_are_one_message(content):
     app = Recorder()
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         await client.post("/", content=content)
     assert app.received == [request(content or b"", more_body=False), DISCONNECT]
 
@@ -53,7 +59,7 @@ async def async_chunks():
 )
 async def test_an_iterable_is_a_message_for_each_chunk(make_content):
     app = Recorder()
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         await client.post("/", content=make_content())
     assert app.received == [
         request(b"one", more_body=True),
@@ -67,7 +73,7 @@ async def test_a_file_object_is_streamed(tmp_path):
     path = tmp_path / "upload"
     path.write_bytes(b"x" * 100_000)
     app = Recorder()
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         with path.open("rb") as file:
             await client.post("/", content=file)
     bodies = [message["body"] for message in app.received[:-1]]
@@ -88,7 +94,7 @@ async def test_nothing_is_pulled_that_the_app_does_not_ask_for():
         await send({**START, "status": 413})
         await send(END)
 
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         assert (await client.post("/", content=content())).status_code == 413
     assert pulled == [0]
 
@@ -104,7 +110,7 @@ async def test_content_that_is_never_asked_for_is_not_begun():
         await send(START)
         await send(END)
 
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         await client.post("/", content=content())
     assert begun == []
 
@@ -124,7 +130,7 @@ async def test_content_left_unread_is_closed():
         await send(START)
         await send(END)
 
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         await client.post("/", content=content())
         assert closed == [True]
 
@@ -143,7 +149,7 @@ async def test_content_that_waits_for_ever_is_closed_with_the_exchange():
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         async with client.open("POST", "/", content=content()):
             await anyio.wait_all_tasks_blocked()
         assert closed == [True]
@@ -173,7 +179,7 @@ async def test_a_cancelled_receive_loses_no_chunk():
         await send(START)
         await send(END)
 
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         await client.post("/", content=content())
     assert received == [b"one", b"two", b"three"]
 
@@ -198,7 +204,7 @@ async def test_several_receivers_share_the_chunks():
         await send(START)
         await send(END)
 
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         await client.post("/", content=content())
     assert sorted(received) == [bytes([number]) for number in range(6)]
 
@@ -210,7 +216,7 @@ async def test_receive_waits_after_the_body_until_the_disconnect():
         messages.append(await receive())
         messages.append(await receive())
 
-    async with AsyncTestClient(app) as client, client.open("GET", "/") as exchange:
+    async with connect(app) as client, client.open("GET", "/") as exchange:
         await anyio.wait_all_tasks_blocked()
         assert messages == [request(b"", more_body=False)]
         exchange.disconnect()
@@ -220,7 +226,7 @@ async def test_receive_waits_after_the_body_until_the_disconnect():
 
 async def test_receive_gives_a_disconnect_once_the_response_is_complete():
     app = Recorder()
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         await client.get("/")
     assert app.received[-1] == DISCONNECT
 
@@ -233,7 +239,7 @@ async def test_a_disconnect_comes_before_a_body_that_was_not_read():
         await go_on.wait()
         messages.append(await receive())
 
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         async with client.open("POST", "/", content=b"body") as exchange:
             exchange.disconnect()
             go_on.set()
@@ -247,14 +253,14 @@ async def test_blocking_content_runs_in_a_worker_thread():
         threads.append(threading.current_thread())
         yield b"chunk"
 
-    async with AsyncTestClient(Recorder()) as client:
+    async with connect(Recorder()) as client:
         await client.post("/", content=content())
     assert threads != [threading.current_thread()]
 
 
 async def test_json_form_and_files_are_httpx2s():
     app = Recorder()
-    async with AsyncTestClient(app) as client:
+    async with connect(app) as client:
         await client.post("/", json={"a": 1})
         await client.post("/", data={"a": "1"})
         await client.post("/", files={"file": b"content"})
