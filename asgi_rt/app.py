@@ -185,9 +185,9 @@ class App(Router):
         self, error: Exception, request: Request, send: Send, is_outermost: bool
     ) -> None:
         """Turn an error into a response, if none has begun; raise it if nobody expected it."""
-        if isinstance(error, ClientDisconnected):
-            return
         begun = request.response
+        if isinstance(error, ClientDisconnected) or (begun is BEGUN and isinstance(error, OSError)):
+            return  # OSError is how a server says it in `send` (ASGI spec_version 2.4)
         if begun is not None and begun.head_sent:
             raise error
         try:

@@ -20,6 +20,7 @@ from asgi_rt.asgi import Scope
 __all__ = ["BackgroundTask", "BackgroundTasks", "TaskGroup", "plain_task_group", "run_background"]
 
 STATE_KEY: Final = "asgi_rt.background"
+_CLEAN_UP_SECONDS: Final = 5.0
 _logger = logging.getLogger("asgi_rt.background")
 
 
@@ -184,14 +185,19 @@ class TaskGroup:
 
     async def drain(self) -> None:
         """Wait `grace` seconds for what runs, then cancel the rest, count it as lost and log it."""
-        with anyio.move_on_after(self.grace, shield=True):
+        if await self._is_idle_within(self.grace):
+            return
+        _logger.warning("cancelling %d background tasks: the grace is over", self.running)
+        for scope in tuple(self._scopes):
+            scope.cancel()
+        await self._is_idle_within(_CLEAN_UP_SECONDS)
+
+    async def _is_idle_within(self, seconds: float) -> bool:
+        with anyio.move_on_after(seconds, shield=True):
             while self.running:
                 self._idle = anyio.Event()
                 await self._idle.wait()
-        if self.running:
-            _logger.warning("cancelling %d background tasks: the grace is over", self.running)
-        for scope in tuple(self._scopes):
-            scope.cancel()
+        return not self.running
 
 
 async def run_background(background: Background, scope: Scope, *, completed: bool) -> None:

@@ -25,9 +25,9 @@ class HeadWatch:
         self._send = send
         self.head_sent = False
 
-    def __call__(self, message: Message) -> Any:  # not async: it saves a frame in every send
+    async def __call__(self, message: Message) -> None:
         self.head_sent = True
-        return self._send(message)
+        await self._send(message)
 
 
 class _Begun:

@@ -73,6 +73,9 @@ class FakeServer:
         if not self._asked:
             self._asked = True
             return {"type": "http.request", "body": b"", "more_body": False}
+        return await self.receive_disconnect()
+
+    async def receive_disconnect(self) -> Message:
         await self.left.wait()
         return {"type": "http.disconnect"}
 

@@ -40,7 +40,17 @@ _CHUNK_BYTES: Final = 256 * 1024
 _CLOSE_SECONDS: Final = 5.0
 _PATHSEND: Final = "http.response.pathsend"
 _CONDITIONAL: Final = {name.encode("ascii"): name for name in CONDITIONAL_FIELDS}
-_CONTENT_FIELDS: Final = (b"content-", b"accept-ranges")
+# What a 304 leaves out: it describes a body, and there is none.
+_CONTENT_FIELDS: Final = frozenset(
+    {
+        b"accept-ranges",
+        b"content-disposition",
+        b"content-encoding",
+        b"content-language",
+        b"content-length",
+        b"content-type",
+    }
+)
 _COMPRESSED_TYPES: Final = {
     "br": "application/x-brotli",
     "bzip2": "application/x-bzip2",
@@ -146,13 +156,12 @@ class FileResponse(Response):
             headers = self._describe(status)
             selection = self._select(scope, headers, status.st_size)
             by_path = self._is_by_path(scope, selection)
+            is_read = not by_path and scope["method"] != "HEAD"
+            length = sum(part.stop - part.start for part in selection.ranges) if is_read else 0
             first = b""
-            length = 0
-            if selection.ranges and scope["method"] != "HEAD" and not by_path:
-                length = sum(part.stop - part.start for part in selection.ranges)
+            if length:
                 start, stop = selection.ranges[0]
-                if length:
-                    first = file.read(start, min(self.chunk_bytes, stop - start))
+                first = file.read(start, min(self.chunk_bytes, stop - start))
             if len(first) == length:
                 file.close()
         except BaseException:
@@ -192,7 +201,7 @@ class FileResponse(Response):
         status_code = found.selection.status_code
         headers = found.headers
         if status_code == 304:
-            kept = [pair for pair in headers.raw if not pair[0].startswith(_CONTENT_FIELDS)]
+            kept = [pair for pair in headers.raw if pair[0] not in _CONTENT_FIELDS]
             return Response(None, 304, headers=MutableHeaders(kept))
         if status_code == 412:
             return problem_response(HTTPError(412, "the file has changed or is another one"))
@@ -223,6 +232,7 @@ class _Found(NamedTuple):
 
 class _FileStream(StreamingResponse):
     is_unbuffered = False  # a proxy does well to buffer a file
+    is_refused_in_drain = False  # it has an end, and what it belongs to is being served still
 
 
 class _PathResponse(Response):
@@ -230,15 +240,14 @@ class _PathResponse(Response):
 
     def __init__(self, path: str, headers: MutableHeaders) -> None:
         super().__init__(headers=headers)
-        self._path = path
+        # Not abspath: it takes `link/..` for nothing, which is not where the system goes.
+        self._path = os.path.join(os.getcwd(), path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         completed = False
-        # Not abspath: it takes `link/..` for nothing, which is not where the system goes.
-        path = os.path.join(os.getcwd(), self._path)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.headers.raw})
-            await send({"type": _PATHSEND, "path": path})
+            await send({"type": _PATHSEND, "path": self._path})
             completed = True
         except OSError as error:
             raise ClientDisconnected from error

@@ -49,6 +49,8 @@ class StreamingResponse(Response):
     is_streamed: ClassVar[bool] = True
     is_unbuffered: ClassVar[bool] = True
     """Whether proxies are asked to pass it on as it comes (`X-Accel-Buffering: no`)."""
+    is_refused_in_drain: ClassVar[bool] = True
+    """Whether it may not begin while the server goes down: it may have no end."""
 
     def __init__(
         self,
@@ -111,10 +113,7 @@ class StreamingResponse(Response):
         completed = False
         try:
             if scope["method"] == "HEAD":
-                self.head_sent = True
-                await send(self._head())
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-                completed = True
+                completed = await self._send_only_head(send)
             else:
                 completed = await self._stream(pull, scope, Inbox.of(receive), send)
         finally:
@@ -122,10 +121,19 @@ class StreamingResponse(Response):
             if self.background is not None:
                 await run_background(self.background, scope, completed=completed)
 
+    async def _send_only_head(self, send: Send) -> bool:
+        self.head_sent = True
+        try:
+            await send(self._head())
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except OSError:
+            return False
+        return True
+
     async def _stream(self, pull: Pull, scope: Scope, inbox: Inbox, send: Send) -> bool:
         """Send the body; whether all of it was sent."""
         drain = drain_of(scope)
-        if drain is not None and drain.is_draining:
+        if drain is not None and drain.is_draining and self.is_refused_in_drain:
             raise _unavailable()
         sender = Sender(
             pull,

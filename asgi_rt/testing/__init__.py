@@ -6,18 +6,21 @@
 async with AsyncTestClient(app) as client:          # runs the lifespan
     assert (await client.get("/items/1")).json() == {"id": 1}
 
-    async with client.stream("GET", "/endless") as response:   # returns at the head
-        async for line in response.aiter_lines():
-            break                                   # leaving is a disconnect
+    async with client.stream("GET", "/endless") as response:    # returns at the head
+        async for chunk in Exchange.of(response):
+            break                                    # leaving is a disconnect
 
-    async with client.open("GET", "/endless") as exchange:     # does not even wait for the head
+    async with client.open("GET", "/endless") as exchange:      # does not even wait for the head
         exchange.freeze()
-        await exchange.wait_blocked()               # the app's send waits for the reader
+        await exchange.wait_blocked()                # the app's send waits for the reader
         exchange.disconnect()
 ```
 
 `Exchange.of(response)`, and `SyncExchange.of(response)` with the blocking client, give the
-controls of a response that httpx2 returned. Needs the extra: pip install "asgi-rt[testing]".
+controls of a response that httpx2 returned. Iterating an exchange leaves nothing open, while
+httpx2's `aiter_*` are generators, to be closed with `contextlib.aclosing`.
+
+Needs the extra: pip install "asgi-rt[testing]".
 """
 
 from importlib import import_module

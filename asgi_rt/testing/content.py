@@ -44,7 +44,7 @@ class RequestBody:
         self._is_pulling = False
         self._is_closed = False
         if isinstance(request.stream, httpx2.ByteStream):
-            self._next = _message(request.content, has_more=False)
+            self._next = _message(b"".join(request.stream), has_more=False)
         else:
             self._content = request.stream
 

@@ -34,6 +34,8 @@ _ANSWERS: Final[dict[tuple[_Stage, str], _Stage]] = {
 }
 
 
+# Seconds for an app that has failed to end by itself, which brings its own error along.
+_FAILURE_GRACE: Final = 1.0
 _HOW: Final = "the app's lifespan; pass lifespan=False for an app that has none"
 
 
@@ -53,6 +55,7 @@ class Lifespan:
         self._stage = _Stage.OFFERED
         self._complaint = ""
         self._is_foreign = False
+        self._asks_in_vain = False
         self._changed = Condition()
         self._task: PlainTask | None = None
 
@@ -91,20 +94,27 @@ class Lifespan:
         if self._stage is _Stage.UP:
             self._stage = _Stage.STOPPING
             self._changed.notify_all()
-        with shielded(self._timeout):
-            await self._changed.wait_until(lambda: self._is_stopped(task))
+        try:
+            with shielded(self._timeout):
+                await self._changed.wait_until(lambda: self._is_stopped(task))
+        except BaseException:
+            task.cancel()
+            raise
         if self._stage is _Stage.FAILED:
             await self._fail("shutdown", task)
-        if not await task.end(self._timeout):
-            self._raise_timeout("shutdown", task)
-        if task.error is not None:
+        if not task.is_done:
+            task.cancel()
+            await task.end(self._timeout)
+            if not self._asks_in_vain:
+                self._raise_timeout("shutdown", task)
+        elif task.error is not None:
             raise task.error
 
     def _is_started(self, task: PlainTask) -> bool:
         return task.is_done or self._stage not in {_Stage.OFFERED, _Stage.STARTING}
 
     def _is_stopped(self, task: PlainTask) -> bool:
-        return task.is_done or self._stage in {_Stage.DOWN, _Stage.FAILED}
+        return task.is_done or self._asks_in_vain or self._stage is _Stage.FAILED
 
     def _is_supported(self) -> bool:
         """Whether an app that has ended spoke the protocol at all: else its error means nothing."""
@@ -122,6 +132,10 @@ class Lifespan:
         if self._stage is _Stage.OFFERED:
             self._stage = _Stage.STARTING
             return {"type": "lifespan.startup"}
+        if self._stage in {_Stage.DOWN, _Stage.FAILED}:
+            # Nothing follows, so the app, which should have returned, would never end.
+            self._asks_in_vain = True
+            self._changed.notify_all()
         await self._changed.wait_until(lambda: self._stage is _Stage.STOPPING)
         return {"type": "lifespan.shutdown"}
 
@@ -138,7 +152,7 @@ class Lifespan:
         self._changed.notify_all()
 
     async def _fail(self, phase: str, task: PlainTask) -> Never:
-        await task.end(self._timeout)
+        await task.end(_FAILURE_GRACE)
         raise LifespanError(f"{phase} failed: {self._complaint or 'no reason given'}") from (
             task.error
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-__all__ = ["PlainTask", "TaskCancelledError", "shielded"]
+__all__ = ["PlainTask", "TaskCancelledError", "in_trio", "shielded"]
 
 
 class TaskCancelledError(Exception):
@@ -40,7 +40,7 @@ class PlainTask:
         self._call = call
         self._on_done = on_done
         self._done = anyio.Event()
-        start = self._start_trio if _in_trio() else self._start_asyncio
+        start = self._start_trio if in_trio() else self._start_asyncio
         self._cancel = start(name, copy_context() if context is None else context)
 
     @property
@@ -130,6 +130,7 @@ def shielded(timeout: float | None) -> anyio.CancelScope:
     return anyio.move_on_after(timeout, shield=True)
 
 
-def _in_trio() -> bool:
+def in_trio() -> bool:
+    """Whether the caller is a trio task; if not it is one of asyncio's."""
     trio = sys.modules.get("trio")
     return trio is not None and trio.lowlevel.in_trio_task()

@@ -520,6 +520,14 @@ async def test_a_new_stream_is_refused_while_the_server_goes_down():
     assert iterator.ag_frame is None
 
 
+@pytest.mark.parametrize("spec", ["2.3", "2.4"])
+async def test_a_head_request_of_a_client_that_left_ends_quietly(spec):
+    server = FakeServer(method="HEAD", spec_version=spec)
+    server.leave()
+    await run(StreamingResponse([b"x"]), server)
+    assert server.messages == []
+
+
 async def test_a_stream_that_outlasts_the_grace_is_cancelled():
     drain = Drain(grace=0.01)
     server = FakeServer(state={STATE_KEY: drain})

@@ -33,8 +33,10 @@ class LifespanApp:
             scope["state"][phase] = True
             answer = self.answers[phase]
             await send({"type": f"{phase}.{answer}", "message": "database gone"})
-            if answer == "failed" and self.error is not None:
+            if self.error is not None:
                 raise self.error
+            if answer == "failed":
+                return
 
 
 async def test_startup_and_shutdown_stand_around_the_requests():
@@ -156,6 +158,38 @@ async def test_a_lifespan_that_never_stops_is_an_error():
     with pytest.raises(LifespanError, match=r"shutdown: .* within 0.05 seconds"):
         async with AsyncTestClient(app, lifespan_timeout=0.05):
             pass
+
+
+async def test_an_app_that_forgets_to_return_after_its_shutdown_is_ended():
+    ended = []
+
+    async def app(scope, receive, send):
+        try:
+            while True:
+                message = await receive()
+                await send({"type": f"{message['type']}.complete"})
+        finally:
+            ended.append(True)
+
+    async with AsyncTestClient(app):
+        pass
+    assert ended == [True]
+
+
+async def test_what_follows_the_answer_to_the_shutdown_is_waited_for():
+    log = []
+
+    async def app(scope, receive, send):
+        for phase in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{phase}.complete"})
+        for _ in range(10):
+            await anyio.lowlevel.checkpoint()
+        log.append("clean")
+
+    async with AsyncTestClient(app):
+        pass
+    assert log == ["clean"]
 
 
 async def test_a_cancelled_entry_ends_the_lifespan():

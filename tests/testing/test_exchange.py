@@ -169,12 +169,11 @@ async def test_wait_blocked_says_when_the_app_ended_instead():
 
 async def test_an_unbounded_pipe_never_blocks():
     app = SendingApp(limit=500)
-    async with connect(app, pipe_bytes=None) as client:
-        async with client.open("POST", "/") as exchange:
-            with anyio.fail_after(5):
-                while exchange.bytes_sent < 500_000:
-                    await anyio.lowlevel.checkpoint()
-            assert not exchange.is_blocked
+    async with connect(app, pipe_bytes=None) as client, client.open("POST", "/") as exchange:
+        with anyio.fail_after(5):
+            while exchange.bytes_sent < 500_000:
+                await anyio.lowlevel.checkpoint()
+        assert not exchange.is_blocked
 
 
 @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])

@@ -239,10 +239,9 @@ async def test_a_disconnect_comes_before_a_body_that_was_not_read():
         await go_on.wait()
         messages.append(await receive())
 
-    async with connect(app) as client:
-        async with client.open("POST", "/", content=b"body") as exchange:
-            exchange.disconnect()
-            go_on.set()
+    async with connect(app) as client, client.open("POST", "/", content=b"body") as exchange:
+        exchange.disconnect()
+        go_on.set()
     assert messages == [DISCONNECT]
 
 

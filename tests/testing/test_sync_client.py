@@ -68,7 +68,7 @@ class EndlessApp:
 
 
 def loop_threads():
-    return {each for each in threading.enumerate() if "portal" in each.name}
+    return {each for each in threading.enumerate() if each.name == "asgi_rt test client"}
 
 
 def test_plain_requests_work_with_and_without_with(connect):
