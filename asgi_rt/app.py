@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
 from typing import Any, TypeVar, cast
 
 from asgiref import compatibility
@@ -17,7 +18,15 @@ from asgi_rt.http.response import Response
 from asgi_rt.lifespan import Lifespan, run_lifespan, serve_lifespan
 from asgi_rt.routing import Converter, Mount, Precedence, Route, Router
 from asgi_rt.routing.router import mounted_scope
-from asgi_rt.serving import BEGUN, JSON_TYPE, HeadWatch, send_result
+from asgi_rt.serving import (
+    BEGUN,
+    JSON_TYPE,
+    KNOWN_LENGTHS,
+    LENGTHS,
+    HeadWatch,
+    content_length,
+    send_result,
+)
 
 __all__ = ["App"]
 
@@ -55,6 +64,8 @@ class App(Router):
         self._lifespans: list[Lifespan] = []
         self._middleware: list[Callable[[ASGIApp], ASGIApp]] = []
         self._stack: ASGIApp | None = None
+        self._face = self
+        self._is_outermost = True
         self._quick_find = None if precedence is Precedence.FIRST else self.tree.find_route
         if lifespan is not None:
             self.add_lifespan(lifespan)
@@ -104,24 +115,11 @@ class App(Router):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP exchange, or the lifespan. What crashes is answered, then raised."""
-        if scope["type"] == "http":
-            scope["app"] = self
-            if self._middleware:
-                await self._serve_through_middleware(scope, receive, send)
-            else:
-                await self._serve(scope, receive, send, True)
-        elif scope["type"] == "lifespan":
-            await serve_lifespan(scope, receive, send, self._run)
-        else:
-            await self._serve_websocket(scope, receive, send)
-
-    async def _serve(
-        self, scope: Scope, receive: Receive, send: Send, is_outermost: bool = False
-    ) -> None:
-        """Find the handler, call it and send what it returns.
-
-        A crash is answered here where this is the outermost layer, else beyond the middleware.
-        """
+        if self._middleware or scope["type"] != "http":
+            await self._serve_otherwise(scope, receive, send)
+            return
+        # All in one coroutine, for each further one costs a tenth of a request (0.2 of 1.8 us).
+        scope["app"] = self._face
         request = Request(scope, receive)
         try:
             raw_path = scope.get("raw_path")
@@ -149,7 +147,9 @@ class App(Router):
                     body = dump_plain(result)
                 except TypeError:
                     body = dump_json(result)
-                headers = [JSON_TYPE, (b"content-length", b"%d" % len(body))]
+                size = len(body)
+                length = LENGTHS[size] if size < KNOWN_LENGTHS else content_length(size)
+                headers = [JSON_TYPE, length]
                 if method == "HEAD":
                     body = b""
                 request.response = BEGUN
@@ -158,7 +158,7 @@ class App(Router):
             else:
                 await send_result(result, request, send)
         except Exception as error:
-            await self._answer(error, request, send, is_outermost)
+            await self._answer(error, request, send)
         finally:
             if request.has_form:
                 await request.aclose()
@@ -181,9 +181,7 @@ class App(Router):
         scope = mounted_scope(request.scope, request.mount_depth, request.path_params)
         await mount.app(scope, request.inbox, watched)
 
-    async def _answer(
-        self, error: Exception, request: Request, send: Send, is_outermost: bool
-    ) -> None:
+    async def _answer(self, error: Exception, request: Request, send: Send) -> None:
         """Turn an error into a response, if none has begun; raise it if nobody expected it."""
         begun = request.response
         if isinstance(error, ClientDisconnected) or (begun is BEGUN and isinstance(error, OSError)):
@@ -198,26 +196,41 @@ class App(Router):
         if answer is not None:
             await send_result(answer, request, send)
             return
-        if is_outermost:
+        if self._is_outermost:
             await send_result(
                 await self.error_handlers.response_to_crash(error, request), request, send
             )
         raise error
 
+    async def _serve_otherwise(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await serve_lifespan(scope, receive, send, self._run)
+        elif self._middleware:
+            await self._serve_through_middleware(scope, receive, send)
+        else:
+            await self._serve_websocket(scope, receive, send)
+
     async def _serve_through_middleware(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve behind the middleware; what crashes in it or below it is answered out here."""
         if self._stack is None:
             self._stack = self._build_stack()
+        scope["app"] = self
         watched = HeadWatch(send)
         try:
             await self._stack(scope, receive, watched)
         except Exception as error:
+            if scope["type"] != "http":
+                raise
             request = Request(scope, receive)
             request.response = watched
-            await self._answer(error, request, send, True)
+            await self._answer(error, request, send)
 
     def _build_stack(self) -> ASGIApp:
-        app: ASGIApp = self._serve
+        """The middleware around a copy of this app that has none."""
+        innermost = copy(self)
+        innermost._middleware = []
+        innermost._is_outermost = False
+        app: ASGIApp = innermost
         for wrap in self._middleware:
             app = wrap(app)
         return app

@@ -589,6 +589,28 @@ async def test_a_websocket_goes_to_the_mount_at_its_path_and_is_refused_elsewher
     assert sent == ["websocket.close"]
 
 
+async def test_middleware_sees_websockets_too():
+    app = App()
+    seen = []
+
+    class Looks:
+        def __init__(self, app) -> None:
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            seen.append(scope["type"])
+            await self.app(scope, receive, send)
+
+    async def inner(scope, receive, send):
+        seen.append("inner")
+
+    app.add_middleware(Looks)
+    app.mount("/ws", inner)
+    scope = {"type": "websocket", "path": "/ws", "raw_path": b"/ws", "root_path": ""}
+    await app(scope, None, None)
+    assert seen == ["websocket", "inner"]
+
+
 async def test_an_included_router_is_served_under_its_prefix():
     router = Router()
 

@@ -1,6 +1,7 @@
-"""The sockets to listen on, bound before the app is started, so that a taken port is told early.
+"""The sockets to listen on, opened before the app is started, so that a taken port is told early.
 
-They are not listening yet: no client is let in before the app is up.
+They listen at once: only that keeps a second server, started at the same moment, off the port.
+Clients that come before the app is up wait for it; while it reloads they are not refused.
 """
 
 import errno
@@ -13,38 +14,45 @@ from typing import Final, NamedTuple
 
 from asgi_rt.errors import AsgiRtError
 
-__all__ = ["Bound", "bind_tcp", "bind_unix"]
+__all__ = ["Listening", "listen_tcp", "listen_unix"]
 
+_BACKLOG: Final = 2048
 _UNIX_MODE: Final = 0o666  # a proxy runs as another user
 
 
-class Bound(NamedTuple):
-    """Sockets that are bound, and the address to show to people."""
+class Listening(NamedTuple):
+    """Open sockets, and the address to show to people."""
 
     sockets: list[socket.socket]
     url: str
 
 
 @contextmanager
-def bind_tcp(host: str, port: int, *, spare_ports: int = 0) -> Generator[Bound, None, None]:
-    """Bind every address of `host`; close the sockets at the end of the block.
+def listen_tcp(host: str, port: int, *, spare_ports: int = 0) -> Generator[Listening, None, None]:
+    """Listen on every address of `host`; close the sockets at the end of the block.
 
     Port 0 is any free one. Where the port is taken, up to `spare_ports` above it are tried. Raises
     AsgiRtError, in one line.
     """
     families = _resolve(host, port)
     with ExitStack() as stack:
-        for candidate in range(port, port + spare_ports + 1):
-            try:
-                sockets = _bind_all(families, candidate)
-                break
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE or candidate == port + spare_ports:
-                    raise AsgiRtError(_complaint(error, host, port, candidate)) from error
+        sockets = _first_free(families, host, range(port, port + spare_ports + 1))
         for each in sockets:
             stack.callback(each.close)
         shown = f"[{host}]" if ":" in host else host
-        yield Bound(sockets, f"http://{shown}:{sockets[0].getsockname()[1]}")
+        yield Listening(sockets, f"http://{shown}:{sockets[0].getsockname()[1]}")
+
+
+def _first_free(
+    families: dict[str, socket.AddressFamily], host: str, ports: range
+) -> list[socket.socket]:
+    for port in ports:
+        try:
+            return _listen_all(families, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port == ports[-1]:
+                raise AsgiRtError(_complaint(error, host, ports[0], port)) from error
+    raise AssertionError("a range of ports is never empty")
 
 
 def _resolve(host: str, port: int) -> dict[str, socket.AddressFamily]:
@@ -56,7 +64,7 @@ def _resolve(host: str, port: int) -> dict[str, socket.AddressFamily]:
     return {str(address[0]): family for family, _, _, _, address in found}
 
 
-def _bind_all(families: dict[str, socket.AddressFamily], port: int) -> list[socket.socket]:
+def _listen_all(families: dict[str, socket.AddressFamily], port: int) -> list[socket.socket]:
     with ExitStack() as stack:
         sockets: list[socket.socket] = []
         missing: OSError | None = None
@@ -64,7 +72,7 @@ def _bind_all(families: dict[str, socket.AddressFamily], port: int) -> list[sock
             # The other addresses take the port that the first one got, where any will do.
             taken = sockets[0].getsockname()[1] if sockets else port
             try:
-                sockets.append(_bind(family, host, taken, alone=len(families) == 1))
+                sockets.append(_listen(family, host, taken, alone=len(families) == 1))
             except OSError as error:
                 if error.errno != errno.EADDRNOTAVAIL:
                     raise
@@ -77,7 +85,7 @@ def _bind_all(families: dict[str, socket.AddressFamily], port: int) -> list[sock
         return sockets
 
 
-def _bind(family: socket.AddressFamily, host: str, port: int, *, alone: bool) -> socket.socket:
+def _listen(family: socket.AddressFamily, host: str, port: int, *, alone: bool) -> socket.socket:
     with ExitStack() as stack:
         bound = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
         if os.name != "nt":  # there it would let two servers share a port
@@ -85,6 +93,7 @@ def _bind(family: socket.AddressFamily, host: str, port: int, *, alone: bool) ->
         if family == socket.AF_INET6 and not alone:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind((host, port))
+        bound.listen(_BACKLOG)
         bound.set_inheritable(True)
         stack.pop_all()
         return bound
@@ -98,8 +107,8 @@ def _complaint(error: OSError, host: str, port: int, last: int) -> str:
 
 
 @contextmanager
-def bind_unix(path: str) -> Generator[Bound, None, None]:
-    """Bind a unix socket; close and remove it at the end of the block.
+def listen_unix(path: str) -> Generator[Listening, None, None]:
+    """Listen on a unix socket; close and remove it at the end of the block.
 
     One that a dead server left behind is replaced. Raises AsgiRtError where a server listens there
     or something else has that name.
@@ -109,12 +118,13 @@ def bind_unix(path: str) -> Generator[Bound, None, None]:
         _remove_stale(path)
         try:
             bound.bind(path)
+            stack.callback(_remove_own, path, _identity(path))
             os.chmod(path, _UNIX_MODE)
+            bound.listen(_BACKLOG)
         except OSError as error:
             raise AsgiRtError(f"cannot listen on {path}: {error.strerror or error}") from error
         bound.set_inheritable(True)
-        stack.callback(_remove_own, path, _identity(path))
-        yield Bound([bound], f"unix:{path}")
+        yield Listening([bound], f"unix:{path}")
 
 
 def _remove_stale(path: str) -> None:
@@ -137,7 +147,7 @@ def _remove_stale(path: str) -> None:
 
 def _identity(path: str) -> tuple[int, ...]:
     found = os.stat(path)
-    return found.st_dev, found.st_ino, found.st_ctime_ns
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _remove_own(path: str, identity: tuple[int, ...]) -> None:

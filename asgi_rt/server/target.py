@@ -5,7 +5,7 @@ import inspect
 import os
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from asgi_rt.app import App
 from asgi_rt.asgi import AnyASGIApp
@@ -41,7 +41,7 @@ def load_app(target: str, *, factory: bool = False) -> AnyASGIApp:
             raise AsgiRtError(_not_in_module(module, attribute)) from None
     if factory:
         if not callable(found):
-            raise AsgiRtError(f"{target} is no factory: it is a {_kind(found)} and not callable")
+            raise AsgiRtError(f"{target} is no factory: it is of type {_kind(found)}, not callable")
         found = found()
     return check_app(found, target)
 
@@ -67,9 +67,11 @@ def _not_in_module(module: ModuleType, attribute: str) -> str:
 def check_app(app: Any, label: str) -> AnyASGIApp:
     """`app`, if it can be called as an ASGI application. Raises AsgiRtError."""
     if not callable(app):
-        raise AsgiRtError(f"{label} is no ASGI application: it is a {_kind(app)}, not a callable")
+        raise AsgiRtError(
+            f"{label} is no ASGI application: it is of type {_kind(app)}, not callable"
+        )
     if _takes(app, 3) or _takes(app, 1):
-        return app
+        return cast("AnyASGIApp", app)
     hint = "; if it makes one, add --factory" if _takes(app, 0) else ""
     raise AsgiRtError(
         f"{label} is no ASGI application: it does not take scope, receive and send{hint}"

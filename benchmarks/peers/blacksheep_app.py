@@ -1,17 +1,6 @@
-"""BlackSheep, with orjson set through its JSON settings as its documentation shows."""
+"""BlackSheep, as its documentation begins."""
 
-from typing import Any
-
-import orjson
 from blacksheep import Application, Response, Router, json
-from blacksheep.settings.json import json_settings
-
-
-def dumps(value: Any) -> str:
-    return orjson.dumps(value).decode()
-
-
-json_settings.use(loads=orjson.loads, dumps=dumps)
 
 app = Application(router=Router())
 

@@ -1,8 +1,6 @@
-"""Falcon's ASGI app, with the orjson media handler of its documentation."""
+"""Falcon's ASGI app, as its documentation begins."""
 
 import falcon.asgi
-import falcon.media
-import orjson
 
 
 class Greeting:
@@ -18,8 +16,5 @@ class Item:
 
 
 app = falcon.asgi.App()
-app.resp_options.media_handlers[falcon.MEDIA_JSON] = falcon.media.JSONHandler(
-    dumps=orjson.dumps, loads=orjson.loads
-)
 app.add_route("/json", Greeting())
 app.add_route("/items/{item_id:int}", Item())

@@ -1,25 +1,19 @@
-"""Starlette, with the orjson response that its documentation shows for faster JSON."""
+"""Starlette, as its documentation begins."""
 
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 
-class OrjsonResponse(JSONResponse):
-    def render(self, content: Any) -> bytes:
-        return orjson.dumps(content)
+async def hello(request: Request) -> JSONResponse:
+    return JSONResponse({"message": "Hello, World!"})
 
 
-async def hello(request: Request) -> OrjsonResponse:
-    return OrjsonResponse({"message": "Hello, World!"})
-
-
-async def item(request: Request) -> OrjsonResponse:
-    return OrjsonResponse({"id": request.path_params["item_id"]})
+async def item(request: Request) -> JSONResponse:
+    return JSONResponse({"id": request.path_params["item_id"]})
 
 
 app = Starlette(routes=[Route("/json", hello), Route("/items/{item_id:int}", item)])
@@ -37,14 +31,14 @@ def many_routes(count: int, *, typed: bool) -> Starlette:
 
 
 def _static(number: int) -> Any:
-    async def handler(request: Request) -> OrjsonResponse:
-        return OrjsonResponse({"route": number})
+    async def handler(request: Request) -> JSONResponse:
+        return JSONResponse({"route": number})
 
     return handler
 
 
 def _typed(number: int) -> Any:
-    async def handler(request: Request) -> OrjsonResponse:
-        return OrjsonResponse({"route": number, "id": request.path_params["item_id"]})
+    async def handler(request: Request) -> JSONResponse:
+        return JSONResponse({"route": number, "id": request.path_params["item_id"]})
 
     return handler

@@ -184,11 +184,10 @@ async def test_two_requests_and_the_test_share_a_lock_a_thousand_times(make_lock
         await take(1000)
         await PlainTextResponse("done")(scope, receive, send)
 
-    async with AsyncTestClient(app, lifespan=False) as client:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(client.get, "/a")
-            tasks.start_soon(client.get, "/b")
-            await take(1000)
+    async with AsyncTestClient(app, lifespan=False) as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(client.get, "/a")
+        tasks.start_soon(client.get, "/b")
+        await take(1000)
 
 
 async def test_each_request_has_a_copy_of_the_callers_context():

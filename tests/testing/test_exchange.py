@@ -75,9 +75,11 @@ class SendingApp:
 async def test_three_chunks_of_an_endless_stream_then_leaving_closes_the_generator():
     app = EndlessApp()
     async with connect(app) as client:
-        async with client.stream("GET", "/") as response:
-            async with contextlib.aclosing(response.aiter_bytes()) as chunks:
-                read = [await anext(chunks) for _ in range(3)]
+        async with (
+            client.stream("GET", "/") as response,
+            contextlib.aclosing(response.aiter_bytes()) as chunks,
+        ):
+            read = [await anext(chunks) for _ in range(3)]
         assert app.seen == ["disconnect", "closed"]
     assert read == [b"x" * 1000] * 3
 
@@ -179,15 +181,17 @@ async def test_an_unbounded_pipe_never_blocks():
 @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
 async def test_a_disconnect_while_send_is_blocked(spec_version):
     app = SendingApp()
-    async with connect(app, spec_version=spec_version) as client:
-        async with client.open("GET", "/") as exchange:
-            exchange.freeze()
-            await exchange.wait_blocked()
-            sent = exchange.bytes_sent
-            exchange.disconnect()
-            await exchange.wait_done()
-            assert exchange.bytes_sent == sent
-            assert not exchange.is_blocked
+    async with (
+        connect(app, spec_version=spec_version) as client,
+        client.open("GET", "/") as exchange,
+    ):
+        exchange.freeze()
+        await exchange.wait_blocked()
+        sent = exchange.bytes_sent
+        exchange.disconnect()
+        await exchange.wait_done()
+        assert exchange.bytes_sent == sent
+        assert not exchange.is_blocked
     if spec_version == "2.4":
         [error] = app.outcome
         assert isinstance(error, ClientGoneError)
@@ -213,13 +217,15 @@ async def test_a_disconnect_in_mid_body(spec_version):
         else:
             outcome.append("silent")
 
-    async with connect(app, spec_version=spec_version) as client:
-        async with client.open("GET", "/") as exchange:
-            assert await exchange.read() == b"one"
-            exchange.disconnect()
-            go_on.set()
-            with pytest.raises(httpx2.ReadError, match="has disconnected"):
-                await exchange.read()
+    async with (
+        connect(app, spec_version=spec_version) as client,
+        client.open("GET", "/") as exchange,
+    ):
+        assert await exchange.read() == b"one"
+        exchange.disconnect()
+        go_on.set()
+        with pytest.raises(httpx2.ReadError, match="has disconnected"):
+            await exchange.read()
     assert outcome == ["silent" if spec_version == "2.3" else "OSError"]
 
 
@@ -229,11 +235,14 @@ async def test_a_disconnect_from_another_task_ends_a_waiting_read():
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    async with connect(app) as client, client.stream("GET", "/") as response:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self_disconnect, Exchange.of(response))
-            with pytest.raises(httpx2.ReadError):
-                await response.aread()
+    async with (
+        connect(app) as client,
+        client.stream("GET", "/") as response,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(self_disconnect, Exchange.of(response))
+        with pytest.raises(httpx2.ReadError):
+            await response.aread()
 
 
 async def test_what_is_in_the_pipe_is_lost_by_a_disconnect():
@@ -383,8 +392,7 @@ async def test_a_silent_app_is_a_read_timeout_when_one_is_set():
 
 
 async def test_a_stalled_body_is_a_read_timeout_when_one_is_set():
-    async with connect(EndlessApp(), timeout=0.01) as client:
-        async with client.open("GET", "/") as exchange:
-            exchange.freeze()
-            with pytest.raises(httpx2.ReadTimeout):
-                await exchange.read()
+    async with connect(EndlessApp(), timeout=0.01) as client, client.open("GET", "/") as exchange:
+        exchange.freeze()
+        with pytest.raises(httpx2.ReadTimeout):
+            await exchange.read()

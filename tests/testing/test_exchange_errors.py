@@ -68,12 +68,14 @@ async def test_an_error_after_the_head_is_raised_by_the_read_that_meets_it():
 async def test_an_error_after_the_head_breaks_the_body_off_when_not_raised():
     error = ValueError("broken")
     app = ScriptedApp(START, PART, error=error)
-    async with connect(app, raise_server_exceptions=False) as client:
-        async with client.open("GET", "/") as exchange:
-            assert await exchange.read() == b"part"
-            for _ in range(2):
-                with pytest.raises(httpx2.RemoteProtocolError, match="breaks off") as caught:
-                    await exchange.read()
+    async with (
+        connect(app, raise_server_exceptions=False) as client,
+        client.open("GET", "/") as exchange,
+    ):
+        assert await exchange.read() == b"part"
+        for _ in range(2):
+            with pytest.raises(httpx2.RemoteProtocolError, match="breaks off") as caught:
+                await exchange.read()
     assert caught.value.__cause__ is error
 
 
@@ -122,9 +124,8 @@ async def test_the_oserror_of_a_disconnect_may_leave_the_app(grouped):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(send, PART)
 
-    async with connect(app, spec_version="2.4") as client:
-        async with client.stream("GET", "/") as response:
-            pass
+    async with connect(app, spec_version="2.4") as client, client.stream("GET", "/") as response:
+        pass
     assert Exchange.of(response).is_done
 
 
