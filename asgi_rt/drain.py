@@ -122,8 +122,10 @@ class _SignalBridge:
         self._func = func
         self._token: Any = anyio.lowlevel.current_token()
         self._is_open = True
+        self.was_called = False
 
     def __call__(self) -> None:
+        self.was_called = True
         if not self._is_open:
             return
         native = self._token.native_token
@@ -134,21 +136,20 @@ class _SignalBridge:
         self._is_open = False
 
 
-def _chain(number: signal.Signals, begin_soon: Callable[[], None]) -> tuple[Any, Any]:
+def _chain(number: signal.Signals, begin_soon: _SignalBridge) -> tuple[Any, Any]:
     theirs = signal.getsignal(number)
-    seen = False
 
     def handle(received: int, frame: FrameType | None) -> None:
-        nonlocal seen
+        is_repeated = begin_soon.was_called
         begin_soon()
         forwarded = received
         if received == signal.SIGTERM and _is_uvicorn(theirs):
             # See docs/decisions/0002-exit-status.md: uvicorn dies of a SIGTERM it has already
-            # obeyed. Asked by SIGINT it goes down the same way and exits 0.
-            if seen:
+            # obeyed. Asked by SIGINT it goes down the same way and exits 0. A second SIGINT would
+            # cut the grace off, and a worker that had Ctrl-C's gets a SIGTERM as well.
+            if is_repeated:
                 return
             forwarded = signal.SIGINT
-        seen = True
         if callable(theirs):
             theirs(forwarded, frame)
         elif theirs is signal.SIG_DFL:

@@ -17,6 +17,7 @@ from asgi_rt import (
     HTTPError,
     JSONResponse,
     Response,
+    RouteError,
     Router,
     StreamingResponse,
     TextResponse,
@@ -718,7 +719,7 @@ async def test_the_client_s_leave_is_seen_by_a_handler_that_works():
 
 def test_an_app_refuses_what_streaming_options_cannot_apply_to():
     app = App()
-    with pytest.raises(Exception, match="GET /.*send_timeout"):
+    with pytest.raises(RouteError, match=r"GET /.*send_timeout"):
 
         @app.get("/", send_timeout=1)
         async def handler(request): ...

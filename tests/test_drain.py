@@ -155,3 +155,16 @@ async def test_uvicorn_is_asked_by_sigint_once_so_that_it_exits_with_0(handlers)
         os.kill(os.getpid(), signal.SIGTERM)
         await drain.wait()
     assert server.calls == [signal.SIGINT]
+
+
+async def test_uvicorn_gets_one_sigint_where_a_sigterm_follows_on_it(handlers):
+    """Ctrl-C reaches every worker, and then their supervisor terminates them."""
+    server = Server()
+    for number in SIGNALS:
+        signal.signal(number, server.handle_exit)
+    drain = Drain(grace=1)
+    with watch_signals(drain), anyio.fail_after(10):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await drain.wait()
+    assert server.calls == [signal.SIGINT]

@@ -5,12 +5,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+import anyio
+
 from asgi_rt.asgi import Receive, Scope
 from asgi_rt.codec import load_json
 from asgi_rt.drain import Drain, drain_of
 from asgi_rt.errors import HTTPError
 from asgi_rt.http.cookies import parse_cookies
-from asgi_rt.http.headers import Headers, parse_options
+from asgi_rt.http.headers import Headers, connection_close, parse_options
 from asgi_rt.http.inbox import Inbox
 from asgi_rt.http.query import Query, parse_query
 
@@ -21,6 +23,8 @@ __all__ = ["Request"]
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 _PATH_SAFE: Final = "/:@!$&'()*+,;=-._~"
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_LENGTH_DIGITS: Final = 20  # more than any body has, fewer than int() takes long for
 
 
 class Request:
@@ -36,8 +40,11 @@ class Request:
     _cookies: dict[str, str] | None = None
     _inbox: Inbox | None = None
     _body: bytes | None = None
-    _form: "Form | None" = None
+    _parts: list[bytes] | None = None
+    _received: int = 0
     _is_streamed: bool = False
+    _form: "Form | None" = None
+    _form_lock: anyio.Lock | None = None
     response: Any = None
     """What answers this request, once it is known. Its `head_sent` tells if it is too late."""
     has_form: bool = False
@@ -129,13 +136,9 @@ class Request:
     @property
     def base_url(self) -> str:
         """Scheme, host and mount point of this request's URL, without a slash at the end."""
-        scope = self.scope
-        host = self.headers.get("host")
-        if host is None:
-            name, port = scope.get("server") or ("localhost", None)
-            host = name if port in (None, 80, 443) else f"{name}:{port}"
-        root = quote(scope.get("root_path", ""), safe=_PATH_SAFE)
-        return f"{scope.get('scheme', 'http')}://{host}{root}"
+        scheme = self.scope.get("scheme", "http")
+        host = self.headers.get("host") or _authority(self.scope, scheme)
+        return f"{scheme}://{host}{quote(self.scope.get('root_path', ''), safe=_PATH_SAFE)}"
 
     @property
     def url(self) -> str:
@@ -172,59 +175,59 @@ class Request:
 
         Raises HTTPError 413 as soon as more than `max_bytes` have come (None is no limit),
         ClientDisconnected when the client leaves first, and RuntimeError when it was read before.
+        Cancelling it ends it: what had not come is not read by a second `stream()`.
         """
-        if self._body is not None:
-            yield self._body
-            return
         if self._is_streamed:
             raise RuntimeError(
                 "the request body was already read by stream(); use body() to read it twice"
             )
+        self._refuse(max_bytes)
+        if self._body is not None:
+            if self._body:
+                yield self._body
+            return
         self._is_streamed = True
-        self._refuse_declared(max_bytes)
-        received = 0
+        parts, self._parts = self._parts or [], None
+        for part in parts:
+            yield part
         more = True
         while more:
             chunk, more = await self.inbox.chunk()
-            received += len(chunk)
-            if max_bytes is not None and received > max_bytes:
-                raise _too_large(max_bytes)
+            self._received += len(chunk)
+            self._refuse(max_bytes)
             if chunk:
                 yield chunk
 
     async def body(self, max_bytes: int | None = None) -> bytes:
-        """The whole body; the same bytes at every call.
+        """The whole body; the same bytes at every call, and to every task that waits for it.
 
         `max_bytes` defaults to the app's `max_body_bytes` (16 MiB). Raises HTTPError 413 when the
         body is larger, before it is read where its length was declared, and ClientDisconnected.
+        RuntimeError when `stream()` read it. After a wait that was cancelled it can be called
+        again and has lost nothing.
         """
         if self._body is not None:
+            self._refuse(max_bytes)
             return self._body
-        if max_bytes is None:
-            max_bytes = self._app_limit()
-        if self._is_streamed:
-            raise RuntimeError("the request body was already read by stream()")
-        self._refuse_declared(max_bytes)
-        inbox = self.inbox
-        body, more = await inbox.chunk()
-        if more:
-            body = await self._rest(body, max_bytes)
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
-        self._body = body
-        return body
+        return await self._read_body(self._app_limit() if max_bytes is None else max_bytes)
 
-    async def _rest(self, first: bytes, max_bytes: int) -> bytes:
-        chunks = [first]
-        received = len(first)
-        more = True
-        while more:
-            if received > max_bytes:
-                raise _too_large(max_bytes)
-            chunk, more = await self.inbox.chunk()
-            chunks.append(chunk)
-            received += len(chunk)
-        return b"".join(chunks)
+    async def _read_body(self, max_bytes: int | None) -> bytes:
+        inbox = self.inbox
+        if self._parts is None:
+            self._parts = []
+        parts = self._parts  # the request's own, so that other readers and later calls go on
+        self._refuse(max_bytes)
+        while self._body is None:
+            if self._is_streamed:
+                raise RuntimeError("the request body was already read by stream()")
+            chunk, more = await inbox.chunk()
+            parts.append(chunk)
+            self._received += len(chunk)
+            self._refuse(max_bytes)
+            if not more and self._body is None:
+                self._body = b"".join(parts)
+                parts.clear()
+        return self._body
 
     async def json(self, max_bytes: int | None = None) -> Any:
         """The value of the body as JSON. Raises HTTPError 400 if it is none, and as `body`."""
@@ -242,33 +245,45 @@ class Request:
         Files are spooled to disk and closed when the handler is done. Raises HTTPError 415 for
         another content type, 400 for a malformed form and 413 beyond the limits.
         """
-        if self._form is None:
-            from asgi_rt.http.forms import read_form  # needs the extra `forms`
+        if self._form_lock is None:
+            self._form_lock = anyio.Lock()
+        async with self._form_lock:
+            if self._form is None:
+                from asgi_rt.http.forms import read_form  # needs the extra `forms`
 
-            self._form = await read_form(self, limits)
-            self.has_form = True
-        return self._form
+                self._form = await read_form(self, limits)
+            return self._form
 
     async def aclose(self) -> None:
         """Close the files of the form, if one was read. Called when the exchange is over."""
         if self._form is not None:
             await self._form.aclose()
 
-    def _app_limit(self) -> int:
+    def _app_limit(self) -> int | None:
         app: Any = self.scope.get("app")
         return getattr(app, "max_body_bytes", MAX_BODY_BYTES)
 
-    def _refuse_declared(self, max_bytes: int | None) -> None:
-        declared = self.headers.get("content-length", "")
+    def _refuse(self, max_bytes: int | None) -> None:
+        if max_bytes is None or (self._received <= max_bytes and self._declared() <= max_bytes):
+            return
+        # The connection is given up, or the client would go on to upload what nobody wants.
+        raise HTTPError(
+            413,
+            f"the request body is larger than {max_bytes} bytes",
+            headers=connection_close(self.scope),
+        )
+
+    def _declared(self) -> int:
         # Servers check the header's form; what is not a number is theirs to refuse.
-        if max_bytes is not None and declared.isdecimal() and int(declared) > max_bytes:
-            raise _too_large(max_bytes)
+        declared = self.headers.get("content-length", "")
+        return int(declared[:_LENGTH_DIGITS]) if declared.isdecimal() else 0
 
 
-def _too_large(max_bytes: int) -> HTTPError:
-    # The connection is given up, or the client would go on to upload what nobody wants.
-    return HTTPError(
-        413,
-        f"the request body is larger than {max_bytes} bytes",
-        headers={"connection": "close"},
-    )
+def _authority(scope: Scope, scheme: str) -> str:
+    """The server's own host and port, for a request that names none."""
+    host, port = scope.get("server") or ("localhost", None)
+    if host.startswith("/"):  # the path of a Unix socket
+        return "localhost"
+    if ":" in host:
+        host = f"[{host}]"
+    return host if port in (None, _DEFAULT_PORTS.get(scheme)) else f"{host}:{port}"

@@ -1,0 +1,51 @@
+"""Checked by pyright and mypy, never run: the public API as a typed program sees it."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, assert_type
+
+from asgiref.typing import ASGI3Application
+from asgiref.typing import Scope as ASGIRefScope
+
+from asgi_rt import App, HTTPError, NDJSONResponse, Request, Response, StreamingResponse
+from asgi_rt.asgi import ASGIApp
+
+
+@asynccontextmanager
+async def lifespan(app: App) -> AsyncGenerator[Mapping[str, Any], None]:
+    yield {"database": object()}
+
+
+app = App(lifespan=lifespan)
+as_asgi: ASGIApp = app
+
+
+@app.get("/items/{item_id:int}")
+async def item(request: Request) -> dict[str, int]:
+    assert_type(request.query.get_all("q"), list[str])
+    assert_type(await request.body(), bytes)
+    if await request.is_disconnected():
+        raise HTTPError(400, "gone")
+    return {"id": request.path_params["item_id"]}
+
+
+@app.get("/rows")
+async def rows(request: Request) -> AsyncIterator[str]:
+    assert_type(request.path, str)
+    yield "row"
+
+
+@app.post("/stream")
+def stream(request: Request) -> Response:
+    if request.content_type == "text/csv":
+        return StreamingResponse(["a", b"b"], head_wait=None, send_timeout=5.0)
+    return NDJSONResponse({"n": n} for n in range(3))
+
+
+def mount_what_asgiref_types(other: ASGI3Application, scope: ASGIRefScope) -> None:
+    app.mount("/other", other)
+
+
+@app.error_handler(LookupError)
+def on_lookup(request: Request, error: LookupError) -> Response:
+    return Response(status_code=404)
