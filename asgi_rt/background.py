@@ -35,7 +35,7 @@ class BackgroundTask:
         self.args = args
         self.kwargs = kwargs
 
-    async def __call__(self, completed: bool = True) -> None:  # noqa: FBT001, FBT002 - see below
+    async def __call__(self, completed: bool = True) -> None:
         """Run it. What it raises is the caller's to handle."""
         kwargs = self.kwargs
         if "completed" not in kwargs and _takes_completed(self.func):

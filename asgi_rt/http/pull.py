@@ -87,11 +87,19 @@ def resume(step: Iterator[Any], waits_for: Any) -> Generator[Any, Any, Any]:
             try:
                 yield waits_for
             except BaseException as error:  # whatever the event loop throws is the awaitable's
-                waits_for = step.throw(error)  # type: ignore[attr-defined]
+                waits_for = _throw(step, error)
             else:
                 waits_for = next(step)
     except StopIteration as stop:
         return stop.value
+
+
+def _throw(step: Any, error: BaseException) -> Any:
+    """Raise an error where an awaitable waits; what it then waits for."""
+    throw = getattr(step, "throw", None)
+    if throw is None:  # an iterator of somebody's own that cannot be told
+        raise error
+    return throw(error)
 
 
 async def unwind(step: Any) -> None:
@@ -100,7 +108,7 @@ async def unwind(step: Any) -> None:
     What it raises on the way out is dropped: whoever began it has gone another way.
     """
     try:
-        waits_for = step.throw(asyncio.CancelledError())
+        waits_for = _throw(step, asyncio.CancelledError())
     except (StopIteration, StopAsyncIteration, asyncio.CancelledError, Exception):
         return
     with anyio.move_on_after(_UNWIND_SECONDS, shield=True):
@@ -187,7 +195,7 @@ class SteppedPull:
         assert task is not None
         self._step = None
         try:
-            waits_for = step.throw(error)
+            waits_for = _throw(step, error)
         except StopIteration as stop:
             self._kept = stop.value
         except StopAsyncIteration:

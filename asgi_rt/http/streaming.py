@@ -157,7 +157,7 @@ class StreamingResponse(Response):
             if drain is not None:
                 drain.remove(cancel_scope)
         if cancel_scope.cancelled_caught and not sender.head_sent:
-            raise _unavailable()
+            raise _unavailable() if drain is not None and drain.is_draining else _too_slow()
         return sender.is_complete
 
 
@@ -242,6 +242,10 @@ def _unavailable() -> HTTPError:
         "the server is shutting down",
         headers={"retry-after": _RETRY_AFTER_SECONDS, "connection": "close"},
     )
+
+
+def _too_slow() -> HTTPError:
+    return HTTPError(503, "nothing was there to send within the time that this stream may last")
 
 
 def _iterator(source: Any) -> AsyncIterator[Any] | Iterator[Any]:

@@ -21,6 +21,7 @@ from asgi_rt import (
     StreamingResponse,
 )
 from asgi_rt.drain import STATE_KEY, Drain
+from asgi_rt.http.pull import on_asyncio
 from asgi_rt.http.streaming import YieldResponse
 
 on_asyncio_only = pytest.mark.parametrize(
@@ -271,6 +272,44 @@ async def test_a_stream_ends_when_its_lifetime_is_over():
     await run(StreamingResponse(source(), max_lifetime=0.05), server)
     assert closed == [True]
     assert not server.is_complete
+
+
+async def test_a_lifetime_that_ends_before_the_first_item_is_a_503():
+    async def source():
+        await anyio.sleep_forever()
+        yield
+
+    with pytest.raises(HTTPError, match="may last") as caught:
+        await run(StreamingResponse(source(), max_lifetime=0.01), FakeServer())
+    assert caught.value.status_code == 503
+
+
+async def test_an_awaitable_of_somebody_s_own_can_be_a_source_s():
+    class Await:
+        def __await__(self):
+            return iter([None] if on_asyncio() else [])
+
+    class Source:
+        def __init__(self) -> None:
+            self.left = 3
+
+        def __aiter__(self):
+            return self
+
+        def __anext__(self):
+            self.left -= 1
+            return self._item() if self.left else self._end()
+
+        async def _item(self):
+            await Await()
+            return b"x"
+
+        async def _end(self):
+            raise StopAsyncIteration
+
+    server = FakeServer()
+    await run(StreamingResponse(Source()), server)
+    assert server.body == b"xx"
 
 
 # The source's own cancellations
