@@ -32,17 +32,26 @@ class Delivery:
         self._pull = pull
         self._timeout = timeout
         self._before_wait = before_wait
-        self._deliver = self._deliver_stepped if on_asyncio() else self._deliver_plain
+        self._can_step = on_asyncio()
 
     async def __call__(self, message: Message) -> None:
         """Send it, or raise. Cancelled, the message may have been sent or not."""
         try:
-            await self._deliver(message)
+            if self._can_step:
+                step: Any = self._send(message).__await__()
+                try:
+                    waits_for = next(step)
+                except StopIteration:
+                    return
+                self._before_wait()
+                await self._carry_on(step, waits_for)
+            else:
+                self._before_wait()
+                await self._send_plain(message)
         except OSError as error:
             raise ClientDisconnected from error
 
-    async def _deliver_plain(self, message: Message) -> None:
-        self._before_wait()
+    async def _send_plain(self, message: Message) -> None:
         if self._timeout is None:
             await self._send(message)
             return
@@ -51,20 +60,14 @@ class Delivery:
         if scope.cancelled_caught:
             raise SendTimeout(self._timeout)
 
-    async def _deliver_stepped(self, message: Message) -> None:
-        step: Any = self._send(message).__await__()
+    async def _carry_on(self, step: Any, waits_for: Any) -> None:
         try:
-            waits_for = next(step)
-        except StopIteration:
-            return
-        self._before_wait()
-        try:
-            await self._carry_on(step, waits_for)
+            await self._wait_for(step, waits_for)
         except BaseException:
             await unwind(step)
             raise
 
-    async def _carry_on(self, step: Any, waits_for: Any) -> None:
+    async def _wait_for(self, step: Any, waits_for: Any) -> None:
         """Wait for the send to be ready, not in it: a cancellation may be the source's.
 
         The source may be at a wait of its own, under a timeout that cancels this task. Were the

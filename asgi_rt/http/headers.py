@@ -7,7 +7,7 @@ header can be smuggled in (RFC 9110 section 5.5).
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from asgi_rt.asgi import RawHeaders, Scope
 
@@ -173,8 +173,13 @@ def raw_headers(fields: HeadersLike | None) -> RawHeaders:
         return []
     if isinstance(fields, Headers):  # every value of a name, where a mapping has but one
         return [_checked(*pair) for pair in fields.raw]
-    pairs = fields.items() if isinstance(fields, Mapping) else fields
-    return [encode_header(name, value) for name, value in pairs]
+    return [encode_header(name, value) for name, value in _pairs(fields)]
+
+
+def _pairs(fields: HeadersLike) -> Iterable[tuple[str, str]]:
+    if isinstance(fields, Mapping):
+        return cast("Mapping[str, str]", fields).items()  # not a mapping that iterates over pairs
+    return fields
 
 
 def parse_options(value: str) -> tuple[str, dict[str, str]]:

@@ -24,6 +24,7 @@ __all__ = [
     "PlainPull",
     "Pull",
     "SteppedPull",
+    "is_finished",
     "on_asyncio",
     "resume",
     "unwind",
@@ -170,8 +171,7 @@ class SteppedPull:
         return WAIT
 
     async def wait(self) -> Any:
-        item = self.poll()
-        if item is not WAIT:
+        if self._step is None and (item := self.poll()) is not WAIT:
             return item
         try:
             return await resume(self._step, self._waits_for)
@@ -226,6 +226,11 @@ class SteppedPull:
         if step is not None:
             await unwind(step)
         await _close(self._iterator)
+
+
+def is_finished(iterator: Any) -> bool:
+    """Whether nothing is left to close: a generator that came to its end, or was closed."""
+    return getattr(iterator, "ag_frame", iterator) is None
 
 
 async def _close(iterator: AsyncIterator[Any]) -> None:

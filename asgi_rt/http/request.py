@@ -64,7 +64,8 @@ class Request:
     @property
     def method(self) -> str:
         """The method, in upper case."""
-        return self.scope["method"]
+        method: str = self.scope["method"]
+        return method
 
     @property
     def path(self) -> str:
@@ -126,7 +127,8 @@ class Request:
     @property
     def state(self) -> dict[str, Any]:
         """What the lifespans gave, and what middleware and handlers add for this request."""
-        return self.scope.setdefault("state", {})
+        state: dict[str, Any] = self.scope.setdefault("state", {})
+        return state
 
     @property
     def drain(self) -> Drain | None:
@@ -151,7 +153,8 @@ class Request:
 
     def url_for(self, name: str, /, **params: Any) -> str:
         """The absolute URL of a named route of this app. Raises ReverseError."""
-        return self.base_url + self.app.path_for(name, **params)
+        path: str = self.app.path_for(name, **params)
+        return self.base_url + path
 
     # What arrives
 
@@ -181,7 +184,8 @@ class Request:
             raise RuntimeError(
                 "the request body was already read by stream(); use body() to read it twice"
             )
-        self._refuse(max_bytes)
+        self._refuse_declared(max_bytes)
+        self._refuse_received(max_bytes)
         if self._body is not None:
             if self._body:
                 yield self._body
@@ -194,7 +198,7 @@ class Request:
         while more:
             chunk, more = await self.inbox.chunk()
             self._received += len(chunk)
-            self._refuse(max_bytes)
+            self._refuse_received(max_bytes)
             if chunk:
                 yield chunk
 
@@ -207,7 +211,7 @@ class Request:
         again and has lost nothing.
         """
         if self._body is not None:
-            self._refuse(max_bytes)
+            self._refuse_received(max_bytes)
             return self._body
         return await self._read_body(self._app_limit() if max_bytes is None else max_bytes)
 
@@ -216,14 +220,15 @@ class Request:
         if self._parts is None:
             self._parts = []
         parts = self._parts  # the request's own, so that other readers and later calls go on
-        self._refuse(max_bytes)
+        self._refuse_declared(max_bytes)
+        self._refuse_received(max_bytes)
         while self._body is None:
             if self._is_streamed:
                 raise RuntimeError("the request body was already read by stream()")
             chunk, more = await inbox.chunk()
             parts.append(chunk)
             self._received += len(chunk)
-            self._refuse(max_bytes)
+            self._refuse_received(max_bytes)
             if not more and self._body is None:
                 self._body = b"".join(parts)
                 parts.clear()
@@ -252,6 +257,7 @@ class Request:
                 from asgi_rt.http.forms import read_form  # needs the extra `forms`
 
                 self._form = await read_form(self, limits)
+                self.has_form = True
             return self._form
 
     async def aclose(self) -> None:
@@ -260,23 +266,27 @@ class Request:
             await self._form.aclose()
 
     def _app_limit(self) -> int | None:
-        app: Any = self.scope.get("app")
+        app = self.scope.get("app")
         return getattr(app, "max_body_bytes", MAX_BODY_BYTES)
 
-    def _refuse(self, max_bytes: int | None) -> None:
-        if max_bytes is None or (self._received <= max_bytes and self._declared() <= max_bytes):
-            return
-        # The connection is given up, or the client would go on to upload what nobody wants.
-        raise HTTPError(
-            413,
-            f"the request body is larger than {max_bytes} bytes",
-            headers=connection_close(self.scope),
-        )
-
-    def _declared(self) -> int:
-        # Servers check the header's form; what is not a number is theirs to refuse.
+    def _refuse_declared(self, max_bytes: int | None) -> None:
         declared = self.headers.get("content-length", "")
-        return int(declared[:_LENGTH_DIGITS]) if declared.isdecimal() else 0
+        # Servers check the header's form; what is not a number is theirs to refuse.
+        if max_bytes is not None and declared.isdecimal():
+            self._refuse(max_bytes, int(declared[:_LENGTH_DIGITS]))
+
+    def _refuse_received(self, max_bytes: int | None) -> None:
+        if max_bytes is not None:
+            self._refuse(max_bytes, self._received)
+
+    def _refuse(self, max_bytes: int, size: int) -> None:
+        if size > max_bytes:
+            raise HTTPError(
+                413,
+                f"the request body is larger than {max_bytes} bytes",
+                # Or the client would go on to upload what nobody wants.
+                headers=connection_close(self.scope),
+            )
 
 
 def _authority(scope: Scope, scheme: str) -> str:

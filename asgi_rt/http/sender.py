@@ -47,6 +47,7 @@ class Sender:
         send: Send,
         head_wait: float | None,
         send_timeout: float | None,
+        max_lifetime: float | None,
     ) -> None:
         self._pull = pull
         self._encode = encode
@@ -54,24 +55,33 @@ class Sender:
         self._make_head = make_head
         self._inbox = inbox
         self._head_wait = head_wait
+        self._max_lifetime = max_lifetime
         self._deliver = Delivery(send, pull, timeout=send_timeout, before_wait=self._watch)
         self._head_delivered: anyio.Event | None = None
         self._group: anyio.abc.TaskGroup | None = None
         self._is_watched = False
+        self._is_cut_off = False
         self._failure: Exception | None = None
         self.head_sent = False
         """Whether the head was handed to the server: no other response is possible then."""
         self.is_complete = False
         """Whether the source came to its end and the server took all of it."""
 
-    async def run(self, scope: anyio.CancelScope) -> None:
-        """Send it all. Returns when the source is exhausted, the client has left or `scope`, which
-        is entered here, was cancelled; raises what the source raised, and SendTimeout.
+    def cancel(self) -> None:
+        """Cut the stream off, from any task of the loop."""
+        self._is_cut_off = True
+        if self._group is not None:
+            self._group.cancel_scope.cancel()
+
+    async def run(self) -> None:
+        """Send it all. Returns when the source is exhausted, the client has left, or the stream was
+        cut off, by `cancel` or at the end of its lifetime; raises what the source raised, and
+        SendTimeout.
         """
         try:
-            with scope:
-                await self._run_watched()
+            await self._run_watched()
         finally:
+            self._group = None
             del self._deliver  # it knows this object: without it nothing is left to collect
         if self._failure is not None and not isinstance(self._failure, ClientDisconnected):
             raise self._failure
@@ -79,14 +89,24 @@ class Sender:
     async def _run_watched(self) -> None:
         async with anyio.create_task_group() as group:
             self._group = group
+            if self._max_lifetime is not None:
+                group.cancel_scope.deadline = anyio.current_time() + self._max_lifetime
+            if self._is_cut_off:
+                group.cancel_scope.cancel()
             try:
                 if self._head_wait == 0:
                     await self._send_head()
                 await self._send_items()
             except Exception as error:  # kept, or the task group would wrap it in a group
                 self._failure = error
-            group.cancel_scope.cancel()
-        self._group = None
+            if self._is_watched:
+                group.cancel_scope.cancel()
+
+    @property
+    def was_cut_off(self) -> bool:
+        """Whether it ended for neither the source nor the client, nor an error."""
+        ended = self.is_complete or self._inbox.is_disconnected or self._failure is not None
+        return not ended
 
     async def _send_items(self) -> None:
         pending: list[bytes] = []
@@ -128,7 +148,8 @@ class Sender:
                 turn_ends = time.perf_counter() + _TURN_SECONDS
 
     async def _flush(self, pending: list[bytes]) -> None:
-        await self._send_head()
+        if not self.head_sent or self._head_delivered is not None:
+            await self._send_head()
         body = pending[0] if len(pending) == 1 else b"".join(pending)
         pending.clear()
         await self._deliver({"type": "http.response.body", "body": body, "more_body": True})
@@ -146,9 +167,9 @@ class Sender:
 
     async def _send_head(self) -> None:
         """Send the head, once; whoever comes second waits until the server has it."""
+        if self._head_delivered is not None:
+            await self._head_delivered.wait()
         if self.head_sent:
-            if self._head_delivered is not None:
-                await self._head_delivered.wait()
             return
         self.head_sent = True
         delivered = self._head_delivered = anyio.Event()

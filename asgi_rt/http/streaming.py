@@ -15,7 +15,7 @@ from asgi_rt.drain import drain_of
 from asgi_rt.errors import HTTPError
 from asgi_rt.http.headers import HeadersLike
 from asgi_rt.http.inbox import Inbox
-from asgi_rt.http.pull import PlainPull, Pull, SteppedPull, on_asyncio
+from asgi_rt.http.pull import PlainPull, Pull, SteppedPull, is_finished, on_asyncio
 from asgi_rt.http.response import Response
 from asgi_rt.http.sender import Sender
 from asgi_rt.http.sync_pull import SyncPull
@@ -117,7 +117,8 @@ class StreamingResponse(Response):
             else:
                 completed = await self._stream(pull, scope, Inbox.of(receive), send)
         finally:
-            await _close(pull)
+            if not is_finished(self._iterator):
+                await _close(pull)
             if self.background is not None:
                 await run_background(self.background, scope, completed=completed)
 
@@ -144,19 +145,17 @@ class StreamingResponse(Response):
             send=send,
             head_wait=self.head_wait,
             send_timeout=self.send_timeout,
+            max_lifetime=self.max_lifetime,
         )
-        cancel_scope = anyio.CancelScope()
-        if self.max_lifetime is not None:
-            cancel_scope.deadline = anyio.current_time() + self.max_lifetime
         if drain is not None:
-            drain.add(cancel_scope)
+            drain.add(sender)
         try:
-            await sender.run(cancel_scope)
+            await sender.run()
         finally:
             self.head_sent = sender.head_sent
             if drain is not None:
-                drain.remove(cancel_scope)
-        if cancel_scope.cancelled_caught and not sender.head_sent:
+                drain.remove(sender)
+        if sender.was_cut_off and not sender.head_sent:
             raise _unavailable() if drain is not None and drain.is_draining else _too_slow()
         return sender.is_complete
 
