@@ -18,18 +18,16 @@ _REPLACEMENTS: Final[dict[type, Callable[[Any], Any]]] = {
     frozenset: list,
     deque: list,
     Decimal: str,
+    PurePath: str,
+    Mapping: dict,
 }
 
 
 def _replace(value: Any) -> Any:
     """Stand in for a value that orjson does not know; called by orjson for those alone."""
-    replacement = _REPLACEMENTS.get(type(value))
-    if replacement is not None:
-        return replacement(value)
-    if isinstance(value, PurePath):
-        return str(value)
-    if isinstance(value, Mapping):
-        return dict(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - isinstance cannot tell the parameters
+    for kind, replacement in _REPLACEMENTS.items():
+        if isinstance(value, kind):
+            return replacement(value)
     model_dump = getattr(value, "model_dump", None)  # a pydantic model, without importing pydantic
     if model_dump is not None:
         return model_dump(mode="json")

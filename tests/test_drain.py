@@ -159,7 +159,7 @@ async def test_uvicorn_is_asked_by_sigint_once_so_that_it_exits_with_0(handlers)
 
 async def test_uvicorn_gets_one_sigint_where_a_sigterm_follows_on_it(handlers):
     """Ctrl-C reaches every worker, and then their supervisor terminates them."""
-    server = Server()
+    server = FakeUvicornServer()
     for number in SIGNALS:
         signal.signal(number, server.handle_exit)
     drain = Drain(grace=1)

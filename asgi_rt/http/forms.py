@@ -257,7 +257,7 @@ class _Multipart:
         self._header_value = bytearray()
         self._header_bytes = 0
         self._fields = self._files = self._fed = 0
-        self._is_in_headers = self._is_complete = False
+        self._has_begun = self._is_in_headers = self._is_complete = False
         self._parser = MultipartParser(
             boundary.encode("latin-1"),
             {
@@ -277,6 +277,12 @@ class _Multipart:
 
     def feed(self, data: bytes) -> None:
         self.unflushed = [] if self._spool is None else [self._spool]
+        if not self._has_begun:
+            # The parser would skip what follows line ends as well, if it came in the same chunk.
+            size = len(data)
+            data = data.lstrip(b"\r\n")
+            self._fed += size - len(data)
+            self._has_begun = bool(data)
         try:
             self._parser.write(data)
         except ValueError as error:  # the base of what it raises about its input

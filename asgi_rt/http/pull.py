@@ -173,8 +173,9 @@ class SteppedPull:
     async def wait(self) -> Any:
         if self._step is None and (item := self.poll()) is not WAIT:
             return item
+        step: Any = self._step
         try:
-            return await resume(self._step, self._waits_for)
+            return await resume(step, self._waits_for)
         except StopAsyncIteration:
             return END
         finally:

@@ -62,7 +62,10 @@ class Response:
         """The bytes of the body; a subclass may take other content."""
         if content is None:
             return b""
-        return content.encode("utf-8") if isinstance(content, str) else bytes(content)
+        if isinstance(content, str):
+            return content.encode("utf-8")
+        # Through memoryview, as bytes() alone makes zeros of a number.
+        return content if isinstance(content, bytes) else bytes(memoryview(content))
 
     def _content_headers(self, headers: HeadersLike | None, media_type: str | None) -> RawHeaders:
         raw = raw_headers(headers)

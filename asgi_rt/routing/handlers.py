@@ -11,7 +11,7 @@ from asgi_rt.errors import RouteError
 from asgi_rt.http.request import Request
 from asgi_rt.http.streaming import YieldResponse
 
-__all__ = ["Endpoint", "Handler", "make_endpoint"]
+__all__ = ["Endpoint", "Handler", "handler_name", "make_endpoint"]
 
 Handler: TypeAlias = Callable[..., Any]
 """`async def`, `def`, and both with `yield`; takes the request."""
@@ -26,21 +26,33 @@ def make_endpoint(handler: Handler, route: str, stream_options: dict[str, Any]) 
     """
     _check_signature(handler, route)
     if _is(inspect.isasyncgenfunction, handler) or _is(inspect.isgeneratorfunction, handler):
+        _check_options(stream_options, route)
         return _stream_endpoint(handler, stream_options)
     if stream_options:
         raise RouteError(
             f"{route}: {', '.join(stream_options)} is for a handler that yields;"
-            f" {_name(handler)} does not"
+            f" {handler_name(handler)} does not"
         )
     if _is(inspect.iscoroutinefunction, handler):
         return handler
     return _thread_endpoint(handler)
 
 
-def _is(test: Callable[[Any], bool], handler: Handler) -> bool:
+def handler_name(handler: Handler) -> str:
+    """What a handler is called: the function's name, or its class's."""
+    handler = _unwrapped(handler)
+    return str(getattr(handler, "__name__", type(handler).__name__))
+
+
+def _unwrapped(handler: Handler) -> Handler:
     while isinstance(handler, partial):
         handler = handler.func
-    return test(handler) or test(getattr(handler, "__call__", None))  # noqa: B004 - async __call__
+    return handler
+
+
+def _is(test: Callable[[Any], bool], handler: Handler) -> bool:
+    handler = _unwrapped(handler)
+    return test(handler) or test(type(handler).__call__)
 
 
 def _stream_endpoint(handler: Handler, options: dict[str, Any]) -> Endpoint:
@@ -63,16 +75,21 @@ def _check_signature(handler: Handler, route: str) -> None:
     if not callable(handler):
         raise RouteError(f"{route}: a handler is a function, not {handler!r}")
     try:
-        signature = inspect.signature(handler)
+        # Not of what a decorator wraps: its wrapper may well add arguments of its own.
+        signature = inspect.signature(handler, follow_wrapped=False)
     except (TypeError, ValueError):  # a builtin that tells nothing about itself
         return
     try:
         signature.bind(object())
     except TypeError:
         raise RouteError(
-            f"{route}: the handler {_name(handler)}{signature} must take one argument, the request"
+            f"{route}: the handler {handler_name(handler)}{signature} must take one argument,"
+            " the request"
         ) from None
 
 
-def _name(handler: Handler) -> str:
-    return getattr(handler, "__qualname__", repr(handler))
+def _check_options(options: dict[str, Any], route: str) -> None:
+    try:
+        inspect.signature(YieldResponse).bind(object(), **options)
+    except TypeError as error:
+        raise RouteError(f"{route}: the options of a stream: {error}") from None

@@ -8,6 +8,8 @@ more segments. Patterns are written decoded: `/Größe`, not `/Gr%C3%B6%C3%9Fe`.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from math import isfinite
 from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import quote
 from uuid import UUID
@@ -16,7 +18,7 @@ from asgi_rt.errors import ReverseError, RouteError
 
 __all__ = [
     "CONVERTERS",
-    "STR_RANK",
+    "SAFE_IN_SEGMENT",
     "Converter",
     "Literal",
     "Mixed",
@@ -28,8 +30,9 @@ __all__ = [
 ]
 
 _PARAM: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::([A-Za-z_][A-Za-z0-9_]*))?\}")
-_SAFE_IN_SEGMENT: Final = "!$&'()*+,;=:@"
-_MAX_DIGITS: Final = 300
+SAFE_IN_SEGMENT: Final = "!$&'()*+,;=:@"
+# Enough for every float written out, and few enough for int(), which takes quadratic time.
+_MAX_DIGITS: Final = 400
 _FLOAT: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
@@ -54,20 +57,11 @@ class _Str:
         return text
 
     def format(self, value: Any) -> str:
-        text = str(value)
-        if not text:
-            raise ValueError("a `str` parameter cannot be empty")
-        return text
-
-
-class _Path(_Str):
-    def format(self, value: Any) -> str:
         return str(value)
 
 
 class _Int:
     def parse(self, text: str) -> int:
-        # The length is bounded: int() takes quadratic time, and refuses beyond 4300 digits.
         if text.isdecimal() and text.isascii() and len(text) <= _MAX_DIGITS:
             return int(text)
         if text[0] == "-" and text[1:2] != "-":
@@ -75,20 +69,29 @@ class _Int:
         raise ValueError(text)
 
     def format(self, value: Any) -> str:
-        return str(int(value))
+        number = int(value)
+        if not isinstance(value, str) and number != value:
+            raise ValueError(f"{value!r} is not a whole number")
+        text = str(number)
+        if len(text) > _MAX_DIGITS:
+            raise ValueError(f"it has more than {_MAX_DIGITS} digits")
+        return text
 
 
 class _Float:
     def parse(self, text: str) -> float:
         if len(text) > _MAX_DIGITS or _FLOAT.fullmatch(text) is None:
             raise ValueError(text)
-        return float(text)
+        value = float(text)
+        if not isfinite(value):
+            raise ValueError(text)
+        return value
 
     def format(self, value: Any) -> str:
-        text = f"{float(value):f}"
-        if _FLOAT.fullmatch(text) is None:
+        number = float(value)
+        if not isfinite(number):
             raise ValueError(f"{value!r} is not a finite number")
-        return text
+        return f"{Decimal(repr(number)):f}"  # all of its digits, and no exponent
 
 
 class _UUIDConverter:
@@ -101,19 +104,19 @@ class _UUIDConverter:
         return str(value if isinstance(value, UUID) else UUID(str(value)))
 
 
-_PATH: Final = _Path()
+_STR: Final = _Str()
 CONVERTERS: Final[Mapping[str, Converter]] = {
-    "str": _Str(),
+    "str": _STR,
     "int": _Int(),
     "float": _Float(),
     "uuid": _UUIDConverter(),
-    "path": _PATH,
+    "path": _STR,
 }
 """The converters every app has. `str` takes one segment, `path` the rest, slashes included."""
 
 # The smaller, the sooner it is tried. Custom converters stand between the numbers and `str`.
-STR_RANK: Final = 5
-_RANKS: Final = {"int": 2, "uuid": 2, "float": 3, "str": STR_RANK}
+_MIXED_RANK: Final = 1
+_RANKS: Final = {"int": 2, "uuid": 2, "float": 3, "str": 5}
 _CUSTOM_RANK: Final = 4
 
 
@@ -136,32 +139,112 @@ class Param:
     def rank(self) -> int:
         return _RANKS.get(self.kind, _CUSTOM_RANK)
 
-
-@dataclass(frozen=True, slots=True)
-class Mixed:
-    """A segment of literal text and parameters; each parameter takes as little as it can."""
-
-    parts: tuple[str | Param, ...]
-
-    rank = 1
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Sorts the parameters that may stand at one place: the most specific first."""
+        return (self.rank, self.kind)
 
     @property
-    def shape(self) -> str:
-        """What tells it apart from other segments, whatever its parameters are called."""
-        return "".join(
-            part if isinstance(part, str) else f"{{:{part.kind}}}" for part in self.parts
-        )
+    def key(self) -> object:
+        """Equal for segments that match the same, whatever their parameters are called."""
+        return (self.kind, id(self.converter))
 
-    def compile(self) -> re.Pattern[str]:
-        return re.compile(
-            "".join(re.escape(part) if isinstance(part, str) else "(.+?)" for part in self.parts),
-            re.DOTALL,
-        )
+    @property
+    def takes_anything(self) -> bool:
+        return self.converter is _STR
+
+
+class Mixed:
+    """A segment of literal text and parameters, by turns.
+
+    Where it can be split in several ways, the first parameters take as much as they can; if a
+    converter refuses that, as little as they can. So `{slug}-{id:int}` and `{id:int}-{slug}` both
+    match what they should, in a time that grows with the length of the segment alone.
+    """
+
+    takes_anything = False
+
+    def __init__(self, parts: tuple[str | Param, ...]) -> None:
+        self.parts = parts
+        self.params = tuple(part for part in parts if isinstance(part, Param))
+        self._prefix = parts[0] if isinstance(parts[0], str) else ""
+        self._suffix = parts[-1] if isinstance(parts[-1], str) else ""
+        self._separators = [part for part in parts[1:-1] if isinstance(part, str)]
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """As `Param.order`: the most literal text first, then the most specific parameters."""
+        literal = sum(len(part) for part in self.parts if isinstance(part, str))
+        ranks = tuple(param.rank for param in self.params)
+        shape = tuple(part if isinstance(part, str) else part.kind for part in self.parts)
+        return (_MIXED_RANK, -literal, ranks, shape)
+
+    @property
+    def key(self) -> object:
+        """As `Param.key`."""
+        return tuple(part if isinstance(part, str) else part.key for part in self.parts)
+
+    def parse(self, text: str) -> list[Any]:
+        """The values of the parameters; ValueError where the text does not match."""
+        return self._read(text)[1]
+
+    def format(self, texts: list[str]) -> str:
+        """The segment with these texts for its parameters; ValueError if it is read otherwise."""
+        left = iter(texts)
+        text = "".join(part if isinstance(part, str) else next(left) for part in self.parts)
+        read, _ = self._read(text)
+        if read != texts:
+            raise ValueError(f"{text!r} would be read back as {read}")
+        return text
+
+    def _read(self, text: str) -> tuple[list[str], list[Any]]:
+        texts = self._split_late(text)
+        try:
+            return texts, self._convert(texts)
+        except ValueError:
+            if not self._separators:  # there is but one way to split
+                raise
+        texts = self._split_early(text)
+        return texts, self._convert(texts)
+
+    def _convert(self, texts: list[str]) -> list[Any]:
+        return [param.converter.parse(text) for param, text in zip(self.params, texts, strict=True)]
+
+    def _between_ends(self, text: str) -> str:
+        start, end = len(self._prefix), len(text) - len(self._suffix)
+        if start >= end or not text.startswith(self._prefix) or not text.endswith(self._suffix):
+            raise ValueError(text)
+        return text[start:end]
+
+    def _split_late(self, text: str) -> list[str]:
+        """Split at the last places that leave something for every parameter."""
+        rest = self._between_ends(text)
+        pieces: list[str] = []
+        for separator in reversed(self._separators):
+            at = rest.rfind(separator, 1, len(rest) - 1)
+            if at < 0:
+                raise ValueError(text)
+            pieces.append(rest[at + len(separator) :])
+            rest = rest[:at]
+        pieces.append(rest)
+        return pieces[::-1]
+
+    def _split_early(self, text: str) -> list[str]:
+        """Split at the first places that leave something for every parameter."""
+        rest = self._between_ends(text)
+        pieces: list[str] = []
+        for separator in self._separators:
+            at = rest.find(separator, 1, len(rest) - 1)
+            if at < 0:
+                raise ValueError(text)
+            pieces.append(rest[:at])
+            rest = rest[at + len(separator) :]
+        return [*pieces, rest]
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """A `path` parameter: one or more segments, of which all but the first may be missing."""
+    """A `path` parameter: one segment or more, slashes included; a single one may be empty."""
 
     name: str
 
@@ -191,25 +274,37 @@ class Pattern:
                 f"{self.text} takes the parameters {sorted(self.converters)};"
                 f" missing: {sorted(missing)}, unknown: {sorted(unknown)}"
             )
-        return "".join("/" + self._format_segment(part, params) for part in self.segments)
+        path = "".join("/" + self._format_segment(part, params) for part in self.segments)
+        if path.startswith("//") and isinstance(self.segments[0], Rest):
+            # As a reference, what begins with two slashes names another host.
+            if not params[self.segments[0].name]:
+                raise ReverseError(f"{self.text}: {path} would be the URL of another host")
+            return "/%2F" + path[2:]
+        return path
 
     def _format_segment(self, segment: Segment, params: Mapping[str, Any]) -> str:
         if isinstance(segment, Literal):
-            return quote(segment.text, safe=_SAFE_IN_SEGMENT)
-        if isinstance(segment, Rest):
-            return quote(self._format_param(segment.name, params), safe=_SAFE_IN_SEGMENT + "/")
-        parts = segment.parts if isinstance(segment, Mixed) else (segment,)
-        text = "".join(
-            part if isinstance(part, str) else self._format_param(part.name, params)
-            for part in parts
-        )
-        return quote(text, safe=_SAFE_IN_SEGMENT)
-
-    def _format_param(self, name: str, params: Mapping[str, Any]) -> str:
+            return quote(segment.text, safe=SAFE_IN_SEGMENT)
         try:
-            return self.converters[name].format(params[name])
-        except (ValueError, TypeError) as error:
-            raise ReverseError(f"{self.text}: the parameter {name!r}: {error}") from error
+            return _quote_segment(segment, params)
+        except (ValueError, TypeError, OverflowError) as error:
+            names = ", ".join(repr(name) for name, _ in _params(segment))
+            raise ReverseError(f"{self.text}: the parameter {names}: {error}") from error
+
+
+def _quote_segment(segment: Param | Mixed | Rest, params: Mapping[str, Any]) -> str:
+    texts: list[str] = []
+    for name, converter in _params(segment):
+        text = converter.format(params[name])
+        if not text and not isinstance(segment, Rest):
+            raise ValueError("it cannot be empty")
+        texts.append(text)
+    text = segment.format(texts) if isinstance(segment, Mixed) else texts[0]
+    safe = SAFE_IN_SEGMENT + ("/" if isinstance(segment, Rest) else "")
+    quoted = quote(text, safe=safe)
+    if not {".", ".."}.isdisjoint(quoted.split("/")):
+        raise ValueError("clients resolve . and .. before they ask")
+    return quoted
 
 
 def parse_pattern(text: str, converters: Mapping[str, Converter] = CONVERTERS) -> Pattern:
@@ -240,6 +335,10 @@ def _refuse_unmatchable(text: str) -> None:
             raise RouteError(f"{text} can never match: {reason}")
     if "{" in outside or "}" in outside:
         raise RouteError(f"{text}: a parameter is written {{name}} or {{name:converter}}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RouteError(f"{text!r} can never match: it is not Unicode text") from None
     if any(part in (".", "..") for part in text.split("/")):
         raise RouteError(f"{text} can never match: clients resolve . and .. before they ask")
 
@@ -280,9 +379,9 @@ def _segment_of(text: str, pieces: list[str | Param]) -> Segment:
 
 def _params(segment: Segment) -> list[tuple[str, Converter]]:
     if isinstance(segment, Rest):
-        return [(segment.name, _PATH)]
+        return [(segment.name, _STR)]
     if isinstance(segment, Param):
         return [(segment.name, segment.converter)]
     if isinstance(segment, Mixed):
-        return [(part.name, part.converter) for part in segment.parts if isinstance(part, Param)]
+        return [(param.name, param.converter) for param in segment.params]
     return []

@@ -3,21 +3,27 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 from asgi_rt.asgi import ASGIApp, Scope
 from asgi_rt.errors import HTTPError, ReverseError, RouteError
 from asgi_rt.http.response import RedirectResponse, Response
-from asgi_rt.routing.handlers import Endpoint, Handler, make_endpoint
-from asgi_rt.routing.patterns import CONVERTERS, Converter, Pattern, parse_pattern
-from asgi_rt.routing.tree import Found, Precedence, Tree
+from asgi_rt.routing.handlers import Endpoint, Handler, handler_name, make_endpoint
+from asgi_rt.routing.patterns import (
+    CONVERTERS,
+    SAFE_IN_SEGMENT,
+    Converter,
+    Pattern,
+    Rest,
+    parse_pattern,
+)
+from asgi_rt.routing.scopes import mounted_scope, path_segments, split_path
+from asgi_rt.routing.tree import WEBSOCKET, Found, Precedence, Tree
 
 __all__ = ["Mount", "Route", "Router", "mounted_scope", "path_segments"]
 
 H = TypeVar("H", bound=Handler)
 
-# Stands where the method of an HTTP request does. Methods are upper case, so it is none of them.
-_WEBSOCKET: Final = "websocket"
 _METHOD_CHARACTERS: Final = frozenset("!#$%&'*+-.^_`|~ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 
 
@@ -66,14 +72,20 @@ class Router:
         allow_hidden: bool = False,
     ) -> None:
         self.converters = {**CONVERTERS, **(converters or {})}
+        if self.converters["path"] is not CONVERTERS["path"]:
+            raise RouteError("the converter `path` cannot be replaced: it takes many segments")
         self.redirect_slashes = redirect_slashes
         self.allow_hidden = allow_hidden
         self.routes: list[Route] = []
         self.mounts: list[Mount] = []
         self.literals: dict[str, dict[str, Route]] = {}
-        """Routes without parameters by path and method: most requests need no more."""
+        """Routes without parameters by path and method: most requests need no more.
+
+        Mounts without parameters are here as well, with no methods.
+        """
         self.tree: Tree[Route | Mount] = Tree(precedence)
         """Every route and mount."""
+        self._ordered: list[Route | Mount] = []
         self._names: dict[str, list[Route | Mount]] = {}
 
     # Registration
@@ -93,6 +105,8 @@ class Router:
         StreamingResponse's, for a handler that yields. Raises RouteError for a route that can never
         match, that stands there already, or whose handler does not take one request.
         """
+        if isinstance(methods, str):
+            raise RouteError(f"{path}: `methods` is a list, as [{methods!r}]")
         methods = tuple(dict.fromkeys(method.upper() for method in methods))
         label = f"{','.join(methods)} {path}"
         if not methods:
@@ -102,87 +116,102 @@ class Router:
                 raise RouteError(f"{label}: {method!r} is not a method")
         pattern = parse_pattern(path, self.converters)
         endpoint = make_endpoint(handler, label, stream_options)
-        if name is None:
-            name = str(getattr(handler, "__name__", type(handler).__name__))
+        name = handler_name(handler) if name is None else name
         route = Route(pattern, methods, handler, endpoint, name, stream_options)
-        self._insert(route, label)
+        self._insert(route)
         return route
 
-    def _insert(self, route: Route, label: str) -> None:
+    def _insert(self, route: Route) -> None:
+        """Put a route into the tree and the indexes, or raise and change nothing."""
         pattern = route.pattern
-        hidden = self._hidden_methods(route, label)
-        for method in route.methods:
-            if method in hidden:
-                continue
-            present = self.tree.add(pattern, method, route)
-            if present is not None:
-                if method != "HEAD" or "HEAD" in _methods(present):
-                    raise RouteError(f"{label} is registered already, as {present}")
-                self.tree.replace(pattern, method, route)
-        if "GET" in route.methods and "GET" not in hidden:
-            self.tree.add(pattern, "HEAD", route)
+        visible = [method for method in route.methods if not self._is_hidden(route, method)]
+        for method in visible:
+            present = self.tree.get(pattern, method)
+            if present is not None and not _is_implied_head(present, method):
+                raise RouteError(f"{route} is registered already, as {present}")
+        for method in visible:
+            self.tree.put(pattern, method, route)
+        if "GET" in visible and self.tree.get(pattern, "HEAD") is None:
+            self.tree.put(pattern, "HEAD", route)
         self.routes.append(route)
+        self._ordered.append(route)
         self._names.setdefault(route.name, []).append(route)
         if pattern.is_literal:
             self._index(route)
 
-    def _hidden_methods(self, route: Route, label: str) -> set[str]:
-        """The methods that an earlier route answers instead, under `Precedence.FIRST`."""
+    def _is_hidden(self, route: Route, method: str) -> bool:
+        """Whether an earlier route answers instead, under `Precedence.FIRST`."""
         if self.tree.precedence is not Precedence.FIRST:
-            return set()
-        hidden: set[str] = set()
-        for method in route.methods:
-            earlier = self.tree.covering(route.pattern, method)
-            if earlier is not None:
-                hidden.add(method)
-                if not self.allow_hidden:
-                    raise RouteError(f"{label} can never match: {earlier} is registered before it")
-        return hidden
+            return False
+        same = self.tree.get(route.pattern, method)
+        for earlier in self.tree.covering(route.pattern, method):
+            if earlier is same and _is_implied_head(earlier, method):
+                continue
+            if not self.allow_hidden:
+                raise RouteError(f"{route} can never match: {earlier} is registered before it")
+            return True
+        return False
 
     def _index(self, route: Route) -> None:
-        """Remember what the tree says of a path without parameters."""
+        """Remember for which methods the tree leads to a route without parameters."""
         path = route.pattern.text
         methods = self.literals.setdefault(path, {})
         for method in (*route.methods, "HEAD"):
             found = self.tree.find(path.split("/")[1:], method)
-            if found is not None and isinstance(found.target, Route):
-                methods[method] = found.target
+            if found is not None and found.target is route:
+                methods[method] = route
 
     def mount(self, path: str, app: ASGIApp, *, name: str = "", lifespan: bool = True) -> Mount:
         """Hand every path below `path` to an ASGI application.
 
         It sees `root_path` extended by the prefix and `path` as it came, as the ASGI specification
-        says. Routes that match come before mounts, whichever was registered first (unless
-        `Precedence.FIRST`). `name` makes its routes reachable for `path_for` as `name:route`.
+        says. Of what is below the prefix, a path that a route has is that route's, for any method;
+        that aside, a mount is less specific than any parameter. (With `Precedence.FIRST` what was
+        registered first comes first.) `name` makes its routes reachable for `path_for` as
+        `name:route`. Raises RouteError where the prefix is taken, or has a `path` parameter.
         """
-        if path in ("", "/"):
-            path = ""
-        pattern = parse_pattern(path.rstrip("/") or "/", self.converters)
+        text = path.rstrip("/")
+        pattern = parse_pattern(text, self.converters) if text else Pattern("/", (), {})
         mount = Mount(pattern, app, name, lifespan)
-        present = self.tree.add_mount(pattern, mount)
-        if present is not None:
-            raise RouteError(f"{mount}: the path is taken already, by {present}")
+        if any(isinstance(segment, Rest) for segment in pattern.segments):
+            raise RouteError(f"{mount}: a `path` parameter leaves open where the prefix ends")
+        self._insert_mount(mount)
         self.mounts.append(mount)
+        self._ordered.append(mount)
+        if pattern.is_literal:
+            self.literals.setdefault(pattern.text, {})
         if name:
             self._names.setdefault(name, []).append(mount)
         return mount
+
+    def _insert_mount(self, mount: Mount) -> None:
+        is_first = self.tree.precedence is Precedence.FIRST
+        if is_first:
+            earlier = next(self.tree.covering_mounts(mount.pattern), None)
+        else:
+            earlier = self.tree.get_mount(mount.pattern)
+        if earlier is None:
+            self.tree.put_mount(mount.pattern, mount)
+        elif not (is_first and self.allow_hidden):
+            raise RouteError(f"{mount} can never match: {earlier} is registered before it")
 
     def include(self, router: "Router", prefix: str = "") -> None:
         """Register what another router holds, under a prefix. What it gets later is not seen."""
         if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
             raise RouteError(f"the prefix {prefix!r} must begin with a slash and not end with one")
-        self.converters = {**router.converters, **self.converters}
-        for route in router.routes:
-            self.add_route(
-                prefix + route.pattern.text,
-                route.handler,
-                methods=route.methods,
-                name=route.name,
-                **route.options,
-            )
-        for mount in router.mounts:
-            path = prefix + ("" if mount.pattern.text == "/" else mount.pattern.text)
-            self.mount(path, mount.app, name=mount.name, lifespan=mount.lifespan)
+        for kind, converter in router.converters.items():
+            if self.converters.setdefault(kind, converter) is not converter:
+                raise RouteError(
+                    f"both routers have a converter {kind!r}, and not the same one: share it"
+                )
+        for each in list(router):
+            path = prefix + each.pattern.text
+            if isinstance(each, Route):
+                self.add_route(
+                    path, each.handler, methods=each.methods, name=each.name, **each.options
+                )
+            else:
+                self.mount(path, each.app, name=each.name, lifespan=each.lifespan)
 
     def route(
         self,
@@ -227,19 +256,19 @@ class Router:
 
         Raises HTTPError: 404, 405 with Allow, 400 for a path that is not UTF-8.
         """
-        method: str = scope.get("method", _WEBSOCKET)
+        method: str = scope.get("method", WEBSOCKET)
         segments = path_segments(scope)
         found = self.tree.find(segments, method)
         if found is not None:
             return cast("Found[Route | Mount | Response]", found)
         methods = self.tree.methods(segments)
-        if methods and method != _WEBSOCKET:
+        if methods and method != WEBSOCKET:
             allow = ", ".join(sorted({*methods, "OPTIONS"}))
             if method == "OPTIONS":
                 return _found(Response(status_code=204, headers={"allow": allow}))
             detail = f"{method} is not allowed here; {allow} are"
             raise HTTPError(405, detail, headers={"allow": allow})
-        if self.redirect_slashes and method != _WEBSOCKET:
+        if self.redirect_slashes and method != WEBSOCKET:
             location = self._slash_twin(scope)
             if location is not None:
                 return _found(RedirectResponse(location))
@@ -247,16 +276,15 @@ class Router:
 
     def _slash_twin(self, scope: Scope) -> str | None:
         """The URL with the slash at its end added or removed, if that one is routed."""
-        path: str = scope["path"]
-        twin = path[:-1] if path.endswith("/") else path + "/"
-        if not twin:
-            return None
-        segments = path_segments({**scope, "path": twin, "raw_path": None})
-        found = self.tree.find(segments, scope["method"])
+        segments, root_depth = split_path(scope)
+        twin = segments[:-1] if segments[-1:] == [""] else [*segments, ""]
+        found = self.tree.find(twin[root_depth:], scope["method"])
         if found is None or isinstance(found.target, Mount):
             return None
+        url = "".join("/" + quote(segment, safe=SAFE_IN_SEGMENT) for segment in twin)
+        if url.startswith("//"):
+            return None  # it would be the URL of another site
         query: bytes = scope.get("query_string", b"")
-        url = "/" + quote(twin.lstrip("/"))  # `//host` would be the URL of another site
         return f"{url}?{query.decode('latin-1')}" if query else url
 
     # Reverse
@@ -268,77 +296,50 @@ class Router:
         parameters fit none or more than one of them, or where a parameter does not fit.
         """
         own, _, below = name.partition(":")
-        if below and own in self._names:
+        if below and name not in self._names and own in self._names:
             return self._path_in_mount(own, below, params)
-        candidates = [route for route in self._names.get(name, []) if isinstance(route, Route)]
+        named = self._names.get(name, [])
+        candidates = [route for route in named if isinstance(route, Route)]
+        if named and not candidates:
+            raise ReverseError(f"{name!r} is a mount: name a route in it, as '{name}:route'")
+        if not candidates:
+            raise ReverseError(f"no route is named {name!r}; there are {sorted(self._names)}")
         fitting = [
             route for route in candidates if route.pattern.converters.keys() == params.keys()
         ]
         paths = {route.pattern.format(params) for route in fitting or candidates[:1]}
-        if len(paths) == 1:
-            return paths.pop()
-        if paths:
+        if len(paths) > 1:
             raise ReverseError(
                 f"{len(paths)} routes are named {name!r}: give them names of their own"
             )
-        raise ReverseError(f"no route is named {name!r}; there are {sorted(self._names)}")
+        return paths.pop()
 
     def _path_in_mount(self, own: str, below: str, params: Mapping[str, Any]) -> str:
-        for mount in self._names[own]:
-            path_for = getattr(getattr(mount, "app", None), "path_for", None)
-            if isinstance(mount, Mount) and path_for is not None:
-                ours = {key: params[key] for key in mount.pattern.converters if key in params}
-                theirs = {key: value for key, value in params.items() if key not in ours}
-                prefix = mount.pattern.format(ours)
-                return ("" if prefix == "/" else prefix) + str(path_for(below, **theirs))
-        raise ReverseError(f"the app mounted as {own!r} cannot build URLs: it has no path_for()")
+        mounts = [mount for mount in self._names[own] if isinstance(mount, Mount)]
+        if len(mounts) != 1:
+            raise ReverseError(f"{len(mounts)} mounts are named {own!r}, to look for {below!r} in")
+        mount = mounts[0]
+        path_for: Any = getattr(mount.app, "path_for", None)
+        if path_for is None:
+            raise ReverseError(
+                f"the app mounted as {own!r} cannot build URLs: it has no path_for()"
+            )
+        ours = {key: params[key] for key in mount.pattern.converters if key in params}
+        theirs = {key: value for key, value in params.items() if key not in ours}
+        return _format_prefix(mount, ours) + str(path_for(below, **theirs))
 
     def __iter__(self) -> Iterator[Route | Mount]:
-        yield from self.routes
-        yield from self.mounts
+        """Routes and mounts, in the order of their registration."""
+        yield from self._ordered
 
 
-def _methods(target: Route | Mount) -> tuple[str, ...]:
-    return target.methods if isinstance(target, Route) else ()
+def _format_prefix(mount: Mount, params: Mapping[str, Any]) -> str:
+    return mount.pattern.format(params) if mount.pattern.segments else ""
 
 
-def path_segments(scope: Scope) -> list[str]:
-    """The decoded segments of the path below the mount point.
-
-    Taken from `raw_path` where that holds an escape: an encoded slash is data, not a separator.
-    Raises HTTPError 400 where the path is not UTF-8.
-    """
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    raw: bytes | None = scope.get("raw_path")
-    has_root = bool(root) and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/")
-    if raw is not None and b"%" in raw:
-        segments = [_decode(segment) for segment in raw.split(b"/")]
-        return segments[1 + (root.rstrip("/").count("/") if has_root else 0) :]
-    if has_root:
-        path = path[len(root.rstrip("/")) :]
-    return path.split("/")[1:]
-
-
-def _decode(segment: bytes) -> str:
-    try:
-        return unquote_to_bytes(segment).decode("utf-8")
-    except UnicodeDecodeError:
-        raise HTTPError(400, "the path is not UTF-8") from None
-
-
-def mounted_scope(scope: Scope, depth: int, params: Mapping[str, Any]) -> Scope:
-    """The scope that an app sees that is mounted `depth` segments below this one.
-
-    As the ASGI specification has it, `root_path` grows and `path` stays whole.
-    """
-    prefix = "".join("/" + segment for segment in path_segments(scope)[:depth])
-    root: str = scope.get("root_path", "")
-    return {
-        **scope,
-        "root_path": root.rstrip("/") + prefix,
-        "path_params": {**scope.get("path_params", {}), **params},
-    }
+def _is_implied_head(target: Route | Mount, method: str) -> bool:
+    """Whether a route answers HEAD only because it answers GET; one of its own replaces it."""
+    return method == "HEAD" and isinstance(target, Route) and "HEAD" not in target.methods
 
 
 def _found(response: Response) -> Found[Route | Mount | Response]:

@@ -20,7 +20,8 @@ _LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status: 0, or 1 with one line on stderr that says what is wrong.
 
-    Raises SystemExit with status 2 where the command line itself is wrong.
+    Raises SystemExit with status 2 where the command line itself is wrong, and whatever the app's
+    module raises while it is imported.
     """
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")

@@ -102,7 +102,8 @@ def _listen(family: socket.AddressFamily, host: str, port: int, *, alone: bool) 
 def _complaint(error: OSError, host: str, port: int, last: int) -> str:
     ports = f"port {port}" if last == port else f"the ports {port} to {last}"
     if error.errno == errno.EADDRINUSE:
-        return f"{ports} of {host} is in use by another program; choose another with --port"
+        verb = "is" if last == port else "are"
+        return f"{ports} of {host} {verb} in use by another program; choose another with --port"
     return f"cannot listen on {ports} of {host}: {error.strerror}"
 
 
@@ -113,6 +114,8 @@ def listen_unix(path: str) -> Generator[Listening, None, None]:
     One that a dead server left behind is replaced. Raises AsgiRtError where a server listens there
     or something else has that name.
     """
+    if not hasattr(socket, "AF_UNIX"):
+        raise AsgiRtError("this system has no unix sockets; use --host and --port")
     with ExitStack() as stack:
         bound = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         _remove_stale(path)

@@ -30,8 +30,9 @@ def _rows(router: Router, prefix: str) -> Iterator[tuple[str, str, str, str]]:
 
 def _where(target: Any) -> str:
     """Where a function, or the class of an object, is defined."""
-    named: Any = target if hasattr(target, "__qualname__") else type(target)
-    return f"{named.__module__}:{named.__qualname__}"
+    if not hasattr(target, "__qualname__"):
+        return _where(type(target))
+    return f"{target.__module__}:{target.__qualname__}"
 
 
 def _line(row: Iterable[str], widths: Iterable[int]) -> str:

@@ -86,7 +86,8 @@ def run(app: AnyASGIApp | str, **options: Any) -> None:
     app did not start. To be called from the main thread, which alone gets signals.
     """
     settings = Settings(**options)
-    search_in(settings.app_dir)
+    if isinstance(app, str):
+        search_in(settings.app_dir)
     if settings.reload or settings.workers > 1:
         serve = _serve_reloading if settings.reload else _serve_in_workers
         if not isinstance(app, str):

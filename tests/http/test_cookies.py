@@ -103,7 +103,7 @@ def test_set_cookie_with_a_bad_name_is_refused(name):
 
 @pytest.mark.parametrize("value", ["a b", 'a"', "a,b", "a;b", "a\\b", "é", "a\r\nb", "a\n", "\x7f"])
 def test_set_cookie_with_a_value_that_no_cookie_carries_is_refused(value):
-    with pytest.raises(ValueError, match="'a'.*encode it"):
+    with pytest.raises(ValueError, match=r"'a'.*encode it"):
         format_set_cookie("a", value)
 
 

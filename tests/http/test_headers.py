@@ -42,7 +42,7 @@ def test_encode_header_with_a_line_break_or_nul_in_the_value_is_refused(value):
 
 
 def test_encode_header_beyond_latin_1_says_what_to_do():
-    with pytest.raises(ValueError, match="'x-name'.*percent-encode"):
+    with pytest.raises(ValueError, match=r"'x-name'.*percent-encode"):
         encode_header("x-name", "€")
 
 

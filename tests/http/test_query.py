@@ -63,7 +63,7 @@ def test_parse_query_with_a_bare_percent_sign_is_refused(raw):
 
 @pytest.mark.parametrize("raw", [b"a=%ff", b"a=\xff", b"%C3=1", b"a=%ED%A0%80"])
 def test_parse_query_that_is_not_utf_8_is_refused(raw):
-    with pytest.raises(ValueError, match="the query field .* is not UTF-8"):
+    with pytest.raises(ValueError, match=r"the query field .* is not UTF-8"):
         parse_query(raw)
 
 
@@ -100,7 +100,6 @@ def test_parse_query_reads_what_urlencode_wrote(pairs):
 def test_parse_query_of_any_bytes_is_a_query_or_a_value_error(raw):
     try:
         query = parse_query(raw)
-    except ValueError as error:
-        assert "field" in str(error)
+    except ValueError:
         return
     assert len(query.pairs) == len([field for field in raw.split(b"&") if field])

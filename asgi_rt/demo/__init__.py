@@ -1,0 +1,1 @@
+"""The demo: `python -m asgi_rt demo`. Begin to read in `app.py`."""

@@ -1,0 +1,143 @@
+// Every stream on this page is read line by line from the body of a fetch().
+
+const LAST_LINES = 5;
+
+async function* readLines(url, signal) {
+  const response = await fetch(url, { signal });
+  if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    yield lines;
+  }
+  if (rest) yield [rest];
+}
+
+// Gives a section's button its work: one press starts `read(signal)`, the next one stops it.
+function toggles(section, read) {
+  const button = section.querySelector(".controls button");
+  const status = section.querySelector("[role=status]");
+  let controller = null;
+
+  function show(isRunning, text) {
+    button.textContent = isRunning ? "Stop" : "Start";
+    button.setAttribute("aria-pressed", String(isRunning));
+    status.textContent = text;
+  }
+
+  button.addEventListener("click", async () => {
+    if (controller) {
+      controller.abort();
+      return;
+    }
+    controller = new AbortController();
+    show(true, "running");
+    try {
+      await read(controller.signal);
+      show(false, "ended");
+    } catch (error) {
+      show(false, error.name === "AbortError" ? "stopped" : `failed: ${error.message}`);
+    } finally {
+      controller = null;
+    }
+  });
+}
+
+function fill(section, values) {
+  for (const [field, value] of Object.entries(values)) {
+    section.querySelector(`[data-field=${field}]`).textContent = value?.toLocaleString() ?? "–";
+  }
+}
+
+const metrics = document.getElementById("metrics");
+toggles(metrics, async (signal) => {
+  for await (const lines of readLines("/metrics.ndjson", signal)) {
+    if (lines.length) fill(metrics, JSON.parse(lines.at(-1)));
+  }
+});
+
+const measurements = document.getElementById("measurements");
+const station = measurements.querySelector("select");
+const lastRow = measurements.querySelector("pre");
+
+function forStation(path) {
+  return station.value ? `${path}?station=${station.value}` : path;
+}
+
+station.addEventListener("change", () => {
+  for (const link of measurements.querySelectorAll("[data-path]")) {
+    link.href = forStation(link.dataset.path);
+  }
+});
+
+toggles(measurements, async (signal) => {
+  const began = performance.now();
+  let rows = 0;
+  for await (const lines of readLines(forStation("/measurements.ndjson"), signal)) {
+    rows += lines.length;
+    const rate = Math.round(rows / ((performance.now() - began) / 1000));
+    fill(measurements, { rows, rate });
+    if (lines.length) lastRow.textContent = lines.at(-1);
+  }
+});
+
+const slow = document.getElementById("slow");
+const lastLines = slow.querySelector("pre");
+toggles(slow, async (signal) => {
+  let shown = [];
+  for await (const lines of readLines("/slow", signal)) {
+    shown = shown.concat(lines).slice(-LAST_LINES);
+    lastLines.textContent = shown.join("\n");
+  }
+});
+
+// Gives a section's form its work, and shows what became of it.
+function submits(section, send) {
+  const status = section.querySelector("[role=status]");
+  section.querySelector("form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    status.textContent = "sending";
+    try {
+      status.textContent = await send(new FormData(event.target));
+    } catch (error) {
+      status.textContent = `failed: ${error.message}`;
+    }
+  });
+}
+
+const range = document.getElementById("range");
+submits(range, async (form) => {
+  const headers = { Range: `bytes=${form.get("first")}-${form.get("last")}` };
+  const response = await fetch("/files/large.bin", { headers });
+  const bytes = range.querySelector("pre");
+  bytes.textContent = "";
+  if (response.status === 206) bytes.textContent = await response.text();
+  else await response.body.cancel();
+  return `${response.status}: ${response.headers.get("content-range") ?? "the whole file"}`;
+});
+
+const upload = document.getElementById("upload");
+const result = document.getElementById("upload-result");
+submits(upload, async (form) => {
+  const response = await fetch("/upload", { method: "POST", body: form });
+  const answer = await response.json();
+  result.replaceChildren();
+  if (!response.ok) throw new Error(answer.detail ?? answer.title);
+  for (const [name, value] of Object.entries(answer)) {
+    const term = document.createElement("dt");
+    const description = document.createElement("dd");
+    term.textContent = name;
+    description.textContent = value.toLocaleString();
+    result.append(term, description);
+  }
+  return "done";
+});
+
+metrics.querySelector(".controls button").click();
+for (const { id, name } of await (await fetch("/api/stations")).json()) {
+  station.append(new Option(name, id));
+}
