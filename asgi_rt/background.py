@@ -183,9 +183,12 @@ class TaskGroup:
                 await self.drain()
                 self._group = None
 
-    async def drain(self) -> None:
-        """Wait `grace` seconds for what runs, then cancel the rest, count it as lost and log it."""
-        if await self._is_idle_within(self.grace):
+    async def drain(self, grace: float | None = None) -> None:
+        """Wait `grace` seconds for what runs, then cancel the rest, count it as lost and log it.
+
+        None is this group's own `grace`.
+        """
+        if await self._is_idle_within(self.grace if grace is None else grace):
             return
         _logger.warning("cancelling %d background tasks: the grace is over", self.running)
         for scope in tuple(self._scopes):

@@ -9,6 +9,7 @@ chains before the server's own.
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
@@ -42,6 +43,7 @@ class Drain:
         self.grace = grace
         """Seconds from the signal until what is still open is cancelled."""
         self._begun = anyio.Event()
+        self._begun_at: float | None = None
         self._expired = False
         self._open: set[Cancellable] = set()
 
@@ -58,7 +60,15 @@ class Drain:
         """Tell everybody. Calling it again changes nothing."""
         if not self._begun.is_set():
             _logger.info("draining: %d streams are open, grace %g s", len(self._open), self.grace)
+            # Not the event loop's clock: this may run in a callback, where anyio knows no loop.
+            self._begun_at = time.monotonic()
             self._begun.set()
+
+    def remaining(self) -> float:
+        """Seconds of the grace that are left: all of it before the drain has begun."""
+        if self._begun_at is None:
+            return self.grace
+        return max(0.0, self._begun_at + self.grace - time.monotonic())
 
     def add(self, connection: Cancellable) -> None:
         """Cancel `connection` when the grace is over, unless it was removed before."""

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import anyio
 
@@ -21,6 +21,7 @@ Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Mapping[str, A
 Mounted: TypeAlias = tuple[str, ASGIApp]
 """A label for errors, and the application."""
 
+_LEAST_GRACE: Final = 0.5
 _logger = logging.getLogger("asgi_rt.lifespan")
 
 
@@ -81,9 +82,11 @@ async def run_lifespan(
             shared = {key: value for key, value in state.items() if key != BACKGROUND_KEY}
             await stack.enter_async_context(_mounted(label, mounted_app, shared))
             state.update({**shared, BACKGROUND_KEY: background})
-        # Pushed last, so that background work ends while what it uses is still there.
-        stack.push_async_callback(background.drain)
         yield
+        # Before anything is unwound: background work ends while what it uses is still there. It
+        # shares the grace with the streams, and has a little left where they took all of it.
+        drain: Drain = state[DRAIN_KEY]
+        await background.drain(max(drain.remaining(), _LEAST_GRACE))
 
 
 @asynccontextmanager

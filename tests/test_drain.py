@@ -73,6 +73,18 @@ async def test_open_connections_are_cancelled_when_the_grace_is_over_and_not_bef
     assert drain.open_connections == 0
 
 
+async def test_what_is_left_of_the_grace_shrinks_once_the_drain_has_begun(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("asgi_rt.drain.time.monotonic", lambda: now)
+    drain = Drain(grace=10)
+    assert drain.remaining() == 10
+    drain.begin()
+    now = 104.0
+    assert drain.remaining() == 6
+    now = 200.0
+    assert drain.remaining() == 0
+
+
 def test_a_scope_without_a_lifespan_has_no_drain():
     assert drain_of({"type": "http"}) is None
     assert drain_of({"type": "http", "state": {}}) is None

@@ -292,7 +292,7 @@ async def test_background_work_is_waited_for_while_its_resources_are_there():
 
 async def test_background_work_that_outlasts_the_grace_is_cancelled_and_counted(caplog):
     log: list[str] = []
-    app = App(grace=0.01, lifespan=noting(log, "database"))
+    app = App(lifespan=noting(log, "database"))
 
     async def work() -> None:
         try:
@@ -300,9 +300,12 @@ async def test_background_work_that_outlasts_the_grace_is_cancelled_and_counted(
         finally:
             log.append("cancelled")
 
-    async with running(app):
+    async with running(app) as lifespan:
         app.background.start(work)
         await anyio.wait_all_tasks_blocked()
+        drain = drain_of({"state": lifespan.state})
+        assert drain is not None
+        drain.grace = 0.01
     assert log == ["+database", "cancelled", "-database"]
     assert app.background.lost == 1
     assert "cancelling 1 background tasks" in caplog.text

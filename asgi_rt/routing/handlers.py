@@ -63,8 +63,11 @@ def _stream_endpoint(handler: Handler, options: dict[str, Any]) -> Endpoint:
 
 
 def _thread_endpoint(handler: Handler) -> Endpoint:
+    def run(request: Request) -> tuple[Any]:
+        return (handler(request),)  # packed, for Trio lets no thread return a coroutine
+
     async def endpoint(request: Request) -> Any:
-        result = await anyio.to_thread.run_sync(handler, request)
+        (result,) = await anyio.to_thread.run_sync(run, request)
         # A sync function may hand on what an async one made: a lambda around it, a decorator.
         return await result if inspect.isawaitable(result) else result
 

@@ -138,7 +138,7 @@ def test_first_takes_what_was_registered_first():
 def test_first_refuses_what_an_earlier_mount_hides(register):
     router = Router(precedence=Precedence.FIRST)
     router.mount("/a", asgi_app)
-    with pytest.raises(RouteError, match="/a.* can never match: mount /a is registered before"):
+    with pytest.raises(RouteError, match=r"/a.* can never match: mount /a is registered before"):
         register(router)
     router = Router(precedence=Precedence.FIRST, allow_hidden=True)
     router.mount("/a", asgi_app, name="mount")
@@ -150,7 +150,7 @@ def test_first_refuses_what_an_earlier_mount_hides(register):
 def test_a_prefix_is_taken_once(allow_hidden):
     router = Router(allow_hidden=allow_hidden)
     router.mount("/a/{x}", asgi_app)
-    with pytest.raises(RouteError, match="mount /a/{y} can never match: mount /a/{x}"):
+    with pytest.raises(RouteError, match=r"mount /a/{y} can never match: mount /a/{x}"):
         router.mount("/a/{y}/", asgi_app)
 
 

@@ -1,7 +1,5 @@
 """The router: what may be registered, and what a request is led to."""
 
-import json
-
 import pytest
 from fakes import FakeServer, http_scope
 
@@ -32,7 +30,7 @@ def matched(router: Router, path: str, method: str = "GET") -> str:
 
 async def call(app: App, path: str, raw_path: bytes | None = None, **more) -> FakeServer:
     server = FakeServer(path=path, **more)
-    server.scope["raw_path"] = raw_path
+    server.scope |= {"path": path, "raw_path": raw_path}
     await app(server.scope, server.receive, server.send)
     return server
 
@@ -86,7 +84,7 @@ def test_a_duplicate_is_seen_across_include():
     router, other = Router(), Router()
     router.add_route("/api/{x}", handler)
     other.add_route("/{y}", handler)
-    with pytest.raises(RouteError, match="GET /api/{y} is registered already, as GET /api/{x}"):
+    with pytest.raises(RouteError, match=r"GET /api/{y} is registered already, as GET /api/{x}"):
         router.include(other, "/api")
 
 
@@ -173,7 +171,7 @@ def test_stream_options_that_do_not_exist_are_refused_by_route():
     async def stream(request):
         yield b""
 
-    with pytest.raises(RouteError, match="GET /s: .*head_weight"):
+    with pytest.raises(RouteError, match=r"GET /s: .*head_weight"):
         Router().add_route("/s", stream, head_weight=1)
 
 
@@ -215,8 +213,6 @@ def test_a_method_that_no_route_has_is_405_with_all_that_some_have():
         router.match(http_scope("/a", method="POST"))
     assert caught.value.status_code == 405
     assert caught.value.headers == {"allow": "DELETE, GET, HEAD, OPTIONS, PUT"}
-    with pytest.raises(HTTPError, match="404"):
-        router.match(http_scope("/b", method="POST") | {"path": "b"})
 
 
 def test_options_are_answered_unless_a_route_does():
@@ -280,136 +276,6 @@ def test_the_more_specific_mixed_segment_comes_first_in_any_order(turn):
     assert matched(router, "/vx") == "/v{n}"
     assert matched(router, "/v1.gz") == "/v{n}.gz"
     assert matched(router, "/v1.tar.gz") == "/v{n}.tar.gz"
-
-
-# Paths that do not end as the route does
-
-
-@pytest.mark.parametrize(
-    ("path", "location"),
-    [
-        ("/a/", "/a"),
-        ("/b", "/b/"),
-        ("/a/?x=1&y=%20", "/a?x=1&y=%20"),
-        ("/of/x%2Fy/", "/of/x%2Fy"),
-        ("/of/%C3%A9/", "/of/%C3%A9"),
-        ("/of/a:b;c/", "/of/a:b;c"),
-    ],
-)
-async def test_a_slash_too_many_or_too_few_is_redirected(path, location):
-    app = App(redirect_slashes=True)
-    app.add_route("/a", handler, methods=["GET", "POST"])
-    app.add_route("/b/", handler, methods=["GET", "POST"])
-    app.add_route("/of/{x}", handler, methods=["GET", "POST"])
-    from urllib.parse import unquote
-
-    raw, _, query = path.partition("?")
-    server = await call(app, unquote(raw), raw.encode(), query_string=query.encode(), method="POST")
-    assert (server.status, server.headers["location"]) == (307, location)
-
-
-@pytest.mark.parametrize(
-    "path", ["//evil.com/", "///evil.com/", "//evil.com", "/\\evil.com/", "/evil.com//", "*", ""]
-)
-def test_a_redirect_never_leaves_the_site(path):
-    router = Router(redirect_slashes=True)
-    router.add_route("/{p:path}/x", handler)
-    router.add_route("//evil.com", handler, methods=["GET"], name="odd")
-    router.add_route("/{a}/", handler)
-    try:
-        target = router.match(http_scope("/") | {"path": path, "raw_path": path.encode()}).target
-    except HTTPError as error:
-        assert error.status_code == 404
-        return
-    if isinstance(target, Response):
-        location = target.headers["location"]
-        assert location.startswith("/")
-        assert location[1] not in "/\\"
-
-
-def test_no_redirect_without_the_option_nor_to_a_mount_nor_to_another_method():
-    router = Router(redirect_slashes=True)
-    router.add_route("/a", handler)
-    router.mount("/m/x", asgi_app, name="m")
-    assert matched(router, "/a/", "POST") == "404"
-    assert matched(router, "/m/") == "404"
-    assert matched(router, "/b/") == "404"
-    router = Router()
-    router.add_route("/a", handler)
-    assert matched(router, "/a/") == "404"
-
-
-async def test_a_redirect_below_a_mount_keeps_the_prefix():
-    app, inner = App(), App(redirect_slashes=True)
-    inner.add_route("/a", handler)
-    app.mount("/in/{x}", inner)
-    server = await call(app, "/in/y z/a/", b"/in/y%20z/a/")
-    assert (server.status, server.headers["location"]) == (307, "/in/y%20z/a")
-
-
-# Percent-encoding
-
-
-async def params_of(path: str, raw_path: bytes | None, pattern: str = "/{x}"):
-    """What the handler is given; the status where none is called."""
-    app = App()
-    app.add_route("/a/b", handler, name="literal")
-
-    @app.get(pattern)
-    async def route(request):
-        return dict(request.path_params)
-
-    server = await call(app, path, raw_path)
-    return json.loads(server.body) if server.status == 200 else server.status
-
-
-@pytest.mark.parametrize(
-    ("path", "raw_path", "expected"),
-    [
-        ("/a/b", b"/a%2Fb", {"x": "a/b"}),
-        ("/a/b", b"/a%2fb", {"x": "a/b"}),
-        ("/a/b", b"/a/b", 204),
-        ("/a/b", None, 204),
-        ("/Größe", b"/Gr%C3%B6%C3%9Fe", {"x": "Größe"}),
-        ("/Größe", None, {"x": "Größe"}),
-        ("/%", b"/%25", {"x": "%"}),
-        ("/%2F", b"/%252F", {"x": "%2F"}),
-        ("/%41", None, {"x": "%41"}),
-        ("/a b?#", b"/a%20b%3F%23", {"x": "a b?#"}),
-        ("/%zz", b"/%zz", {"x": "%zz"}),
-        ("/\ufffd", b"/%FF", 400),
-        ("/\ufffd", b"/%C0%AF", 400),
-        ("/\ufffd/x", b"/%ED%A0%80/x", 400),
-        ("//", b"//", 404),
-        ("/a/", b"/a/", 404),
-        ("//a", b"//a", 404),
-        ("/", b"/", 404),
-        ("/rewritten", b"/a%2Fb", {"x": "rewritten"}),
-    ],
-)
-async def test_a_segment_is_decoded_after_it_was_split(path, raw_path, expected):
-    assert await params_of(path, raw_path) == expected
-
-
-@pytest.mark.parametrize(
-    ("path", "raw_path", "expected"),
-    [
-        ("/f/a/b", b"/f/a%2Fb", "a/b"),
-        ("/f/a/b/c", b"/f/a%2Fb/c", "a/b/c"),
-        ("/f/", b"/f/", ""),
-        ("/f//", b"/f//", "/"),
-        ("/f//a//", b"/f//a//", "/a//"),
-    ],
-)
-async def test_a_path_parameter_takes_slashes_of_both_kinds(path, raw_path, expected):
-    assert await params_of(path, raw_path, "/f/{p:path}") == {"p": expected}
-
-
-async def test_a_literal_pattern_is_written_decoded():
-    app = App()
-    app.add_route("/Größe und", handler)
-    assert (await call(app, "/Größe und", b"/Gr%C3%B6%C3%9Fe%20und")).status == 204
-    assert (await call(app, "/Größe und", None)).status == 204
 
 
 # Including
