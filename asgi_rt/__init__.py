@@ -18,6 +18,8 @@ from asgi_rt.errors import (
     RouteError,
     SendTimeout,
 )
+from asgi_rt.http.files import FileResponse
+from asgi_rt.http.forms import FormLimits
 from asgi_rt.http.request import Request
 from asgi_rt.http.response import (
     HTMLResponse,
@@ -26,7 +28,9 @@ from asgi_rt.http.response import (
     Response,
     TextResponse,
 )
+from asgi_rt.http.static import StaticFiles
 from asgi_rt.http.streaming import CSVResponse, NDJSONResponse, StreamingResponse
+from asgi_rt.http.uploads import Upload
 from asgi_rt.routing import Converter, Precedence, Router
 
 __version__ = "0.1.0"
@@ -41,6 +45,8 @@ __all__ = [
     "ClientDisconnected",
     "Converter",
     "Drain",
+    "FileResponse",
+    "FormLimits",
     "HTMLResponse",
     "HTTPError",
     "JSONResponse",
@@ -55,7 +61,9 @@ __all__ = [
     "RouteError",
     "Router",
     "SendTimeout",
+    "StaticFiles",
     "StreamingResponse",
     "TextResponse",
+    "Upload",
     "__version__",
 ]

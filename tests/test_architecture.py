@@ -24,6 +24,7 @@ LAYERS = {
     "asgi_rt.http.cookies": 1,
     "asgi_rt.http.query": 1,
     "asgi_rt.http.ranges": 1,
+    "asgi_rt.http.disposition": 1,
     "asgi_rt.routing.patterns": 1,
     "asgi_rt.routing.tree": 1,
     "asgi_rt.background": 2,
@@ -45,6 +46,7 @@ PURE = {
     "asgi_rt.http.cookies",
     "asgi_rt.http.query",
     "asgi_rt.http.ranges",
+    "asgi_rt.http.disposition",
     "asgi_rt.routing.patterns",
     "asgi_rt.routing.tree",
 }

@@ -11,13 +11,20 @@ from typing import Any, Final
 
 from anyio.to_thread import run_sync
 
-from asgi_rt import App, CSVResponse, HTTPError, NDJSONResponse, Request, Response
+from asgi_rt import (
+    App,
+    CSVResponse,
+    FileResponse,
+    HTTPError,
+    NDJSONResponse,
+    Request,
+    Response,
+    StaticFiles,
+    Upload,
+)
 from asgi_rt.demo import measurements
 from asgi_rt.demo.cache import cache_directory, create_large_file
 from asgi_rt.demo.process import ProcessMonitor, count_requests, pause
-from asgi_rt.http.files import FileResponse
-from asgi_rt.http.static import StaticFiles
-from asgi_rt.http.uploads import Upload
 
 __all__ = ["app"]
 

@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from asgi_rt.asgi import Receive, Scope, Send
 from asgi_rt.background import Background, run_background
-from asgi_rt.errors import ClientDisconnected, HTTPError
+from asgi_rt.errors import HTTPError
 from asgi_rt.http.file_body import FileBody, Opener, OpenFile, open_path
 from asgi_rt.http.headers import HeadersLike, MutableHeaders
 from asgi_rt.http.ranges import (
@@ -249,8 +249,8 @@ class _PathResponse(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.headers.raw})
             await send({"type": _PATHSEND, "path": self._path})
             completed = True
-        except OSError as error:
-            raise ClientDisconnected from error
+        except OSError:
+            pass  # the client has left
         finally:
             if self.background is not None:
                 await run_background(self.background, scope, completed=completed)

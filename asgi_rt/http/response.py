@@ -7,7 +7,7 @@ from urllib.parse import quote
 from asgi_rt.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
 from asgi_rt.background import Background, run_background
 from asgi_rt.codec import dump_json
-from asgi_rt.errors import ClientDisconnected, HTTPError
+from asgi_rt.errors import HTTPError
 from asgi_rt.http.cookies import SameSite, format_set_cookie
 from asgi_rt.http.headers import HeadersLike, MutableHeaders, encode_header, raw_headers
 
@@ -33,8 +33,7 @@ def has_body(status_code: int) -> bool:
 class Response:
     """A response with a body that is at hand. An ASGI application, to be sent once.
 
-    Raises ValueError for a header that cannot be sent. Sending raises ClientDisconnected where the
-    server tells that the client left.
+    Raises ValueError for a header that cannot be sent.
     """
 
     media_type: ClassVar[str | None] = None
@@ -120,7 +119,7 @@ class Response:
         return [*(pair for pair in raw if pair[0] != b"content-length"), length]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it. A client that left is ClientDisconnected; background work runs all the same."""
+        """Send it. A client that left ends it quietly; background work runs all the same."""
         body = self.body if has_body(self.status_code) and scope["method"] != "HEAD" else b""
         completed = False
         try:
@@ -133,8 +132,8 @@ class Response:
             )
             await send({"type": "http.response.body", "body": body, "more_body": False})
             completed = True
-        except OSError as error:
-            raise ClientDisconnected from error
+        except OSError:
+            pass  # how a server says that the client has left (ASGI spec_version 2.4)
         finally:
             if self.background is not None:
                 await run_background(self.background, scope, completed=completed)
