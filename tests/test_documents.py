@@ -58,7 +58,8 @@ def test_the_first_example_of_the_readme_does_what_it_says():
     exec(compile(code, "README.md", "exec"), namespace)
     with TestClient(namespace["app"]) as client:
         assert client.get("/stars/1").json() == {"name": "Sirius"}
-        assert client.get("/stars/9").status_code == 404
+        assert client.get("/stars/9").json() == {"name": "unknown"}
+        assert client.get("/stars/x").status_code == 404
         assert len(client.get("/stars").text.splitlines()) == 3
 
 
