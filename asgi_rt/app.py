@@ -1,18 +1,19 @@
 """The app: routes, mounts, middleware, error handlers and lifespan under one ASGI callable."""
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from asgiref import compatibility
 
 from asgi_rt.asgi import AnyASGIApp, ASGIApp, Receive, Scope, Send
 from asgi_rt.background import TaskGroup
 from asgi_rt.codec import dump_json, dump_plain
-from asgi_rt.error_handlers import ErrorHandler, ErrorHandlers
-from asgi_rt.errors import ClientDisconnected, HTTPError
+from asgi_rt.error_handlers import UNHANDLED, ErrorHandler, ErrorHandlers
+from asgi_rt.errors import HTTPError
 from asgi_rt.http.request import MAX_BODY_BYTES, Request
 from asgi_rt.http.response import Response
 from asgi_rt.lifespan import Lifespan, run_lifespan, serve_lifespan
@@ -25,12 +26,17 @@ from asgi_rt.serving import (
     LENGTHS,
     HeadWatch,
     content_length,
+    is_disconnect,
     send_result,
 )
 
 __all__ = ["App"]
 
 E = TypeVar("E", bound=ErrorHandler)
+
+# Where the innermost layer leaves the request whose handler crashed, for the outermost.
+_CRASHED: Final = "asgi_rt.crashed"
+_logger = logging.getLogger("asgi_rt.app")
 
 
 class App(Router):
@@ -184,23 +190,41 @@ class App(Router):
     async def _answer(self, error: Exception, request: Request, send: Send) -> None:
         """Turn an error into a response, if none has begun; raise it if nobody expected it."""
         begun = request.response
-        if isinstance(error, ClientDisconnected) or (begun is BEGUN and isinstance(error, OSError)):
-            return  # OSError is how a server says it in `send` (ASGI spec_version 2.4)
+        if is_disconnect(error, begun):
+            return
         if begun is not None and begun.head_sent:
             raise error
         try:
             answer = await self.error_handlers.response_to(error, request)
+            if answer is not UNHANDLED:
+                await send_result(answer, request, send)
+                return
         except Exception as failure:
-            failure.__context__ = error
-            error, answer = failure, None
-        if answer is not None:
-            await send_result(answer, request, send)
-            return
-        if self._is_outermost:
-            await send_result(
-                await self.error_handlers.response_to_crash(error, request), request, send
-            )
+            if is_disconnect(failure, request.response):
+                return
+            if failure is not error:
+                failure.__context__ = error
+            error = failure
+        await self._answer_crash(error, request, send)
         raise error
+
+    async def _answer_crash(self, error: Exception, request: Request, send: Send) -> None:
+        """Answer what nobody expected, where this is the outermost layer and nothing is sent."""
+        if not self._is_outermost:
+            crashed: list[Request] = request.scope.get(_CRASHED, [])
+            crashed.append(request)
+            return
+        for answer in self.error_handlers.answers_to_crash(error, request):
+            if request.response is not None and request.response.head_sent:
+                return
+            try:
+                await send_result(await answer, request, send)
+            except Exception as failure:
+                if is_disconnect(failure, request.response):
+                    return
+                _logger.exception("the handler for status 500 failed")
+            else:
+                return
 
     async def _serve_otherwise(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -215,13 +239,16 @@ class App(Router):
         if self._stack is None:
             self._stack = self._build_stack()
         scope["app"] = self
+        crashed: list[Request] = []
+        scope[_CRASHED] = crashed
         watched = HeadWatch(send)
         try:
             await self._stack(scope, receive, watched)
         except Exception as error:
             if scope["type"] != "http":
                 raise
-            request = Request(scope, receive)
+            # The handler's own request, if it got that far: it has the parameters and the body.
+            request = crashed[-1] if crashed else Request(scope, receive)
             request.response = watched
             await self._answer(error, request, send)
 
@@ -248,5 +275,9 @@ class App(Router):
 
     def _run(self, state: dict[str, Any]) -> AbstractAsyncContextManager[None]:
         """All that lives while the app runs, as one context manager."""
-        mounted = [(str(mount), mount.app) for mount in self.mounts if mount.lifespan]
+        # By identity: what is mounted twice is one app, and starts once.
+        apps = {id(mount.app): mount for mount in reversed(self.mounts) if mount.lifespan}
+        mounted = [
+            (str(mount), mount.app) for mount in self.mounts if apps.get(id(mount.app)) is mount
+        ]
         return run_lifespan(self, self._lifespans, mounted, state, background=self.background)

@@ -4,6 +4,7 @@
 each other's failures, counted, and drained when the app shuts down.
 """
 
+import asyncio
 import inspect
 import logging
 from collections.abc import AsyncGenerator, Callable
@@ -90,12 +91,24 @@ def _name(func: Callable[..., Any]) -> str:
 
 
 async def _run_logged(task: BackgroundTask, completed: bool) -> bool:
+    """Run a task; whether it succeeded. Only a cancellation that is meant for it gets out."""
     try:
         await task(completed)
-    except Exception:
+    except (Exception, SystemExit):  # a task that exits is not the end of the app
         _logger.exception("background task %s failed", _name(task.func))
         return False
+    except asyncio.CancelledError as error:
+        if not _is_stray(error):
+            raise
+        _logger.exception("background task %s awaited what was cancelled", _name(task.func))
+        return False
     return True
+
+
+def _is_stray(error: asyncio.CancelledError) -> bool:
+    """Whether nobody cancelled this task: it awaited another one that was cancelled."""
+    task = asyncio.current_task()
+    return task is not None and not task.cancelling()
 
 
 @asynccontextmanager

@@ -1,21 +1,21 @@
 """Which exception becomes which response."""
 
 import inspect
-import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 from asgi_rt.errors import HTTPError
 from asgi_rt.http.request import Request
 from asgi_rt.http.response import Response, TextResponse, problem_response
 
-__all__ = ["ErrorHandler", "ErrorHandlers"]
+__all__ = ["UNHANDLED", "ErrorHandler", "ErrorHandlers"]
 
 ErrorHandler: TypeAlias = Callable[[Request, Any], Any]
 """Takes the request and the exception; returns, or is awaited for, what a handler may return."""
 
-_logger = logging.getLogger("asgi_rt.errors")
+UNHANDLED: Final = object()
+"""What `response_to` gives for an error that nobody expected; None is an answer: 204."""
 _PLAIN_500: Final = HTTPError(500)
 
 
@@ -41,12 +41,12 @@ class ErrorHandlers:
     async def response_to(self, error: Exception, request: Request) -> Any:
         """What answers an error that is expected: an HTTPError, or one of a registered class.
 
-        None for any other. What a failing handler raises is raised.
+        UNHANDLED for any other. What a failing handler raises is raised.
         """
         handler = self._find(error)
         if handler is not None:
             return await _call(handler, request, error)
-        return problem_response(error) if isinstance(error, HTTPError) else None
+        return problem_response(error) if isinstance(error, HTTPError) else UNHANDLED
 
     def _find(self, error: Exception) -> ErrorHandler | None:
         if isinstance(error, HTTPError) and error.status_code in self._by_status:
@@ -58,19 +58,19 @@ class ErrorHandlers:
                 return self._by_class[parent]
         return None
 
-    async def response_to_crash(self, error: Exception, request: Request) -> Any:
-        """What answers an error that nobody expected: the handler for 500, or a plain 500.
+    def answers_to_crash(self, error: Exception, request: Request) -> Iterator[Awaitable[Any]]:
+        """What answers an error that nobody expected: the handler's answer, then a plain 500.
 
-        It tells nothing of the error unless `debug`. It never raises: a handler that fails is
-        logged and gives the plain 500.
+        The second is for where the first fails. It tells nothing of the error unless `debug`.
         """
         handler = self._by_class.get(Exception) or self._by_status.get(500)
         if handler is not None:
-            try:
-                return await _call(handler, request, error)
-            except Exception:
-                _logger.exception("the handler for status 500 failed")
-        return _traceback(error) if self.debug else problem_response(_PLAIN_500)
+            yield _call(handler, request, error)
+        yield _plain(_traceback(error) if self.debug else problem_response(_PLAIN_500))
+
+
+async def _plain(response: Response) -> Response:
+    return response
 
 
 async def _call(handler: ErrorHandler, request: Request, error: Exception) -> Any:

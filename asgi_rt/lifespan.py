@@ -22,6 +22,9 @@ Mounted: TypeAlias = tuple[str, ASGIApp]
 """A label for errors, and the application."""
 
 _LEAST_GRACE: Final = 0.5
+_TELL_SECONDS: Final = 1.0
+# Beyond the grace, which its own streams and background work may take.
+_SHUTDOWN_SECONDS: Final = 5.0
 _logger = logging.getLogger("asgi_rt.lifespan")
 
 
@@ -44,13 +47,14 @@ async def serve_lifespan(
             await send({"type": "lifespan.startup.complete"})
             phase = "shutdown"
             await receive()
-    except Exception as error:
-        await send({"type": f"lifespan.{phase}.failed", "message": _describe(error)})
+    except BaseException as error:  # sys.exit() in a start-up, for one: servers must hear of it
+        with anyio.move_on_after(_TELL_SECONDS, shield=True):
+            await send({"type": f"lifespan.{phase}.failed", "message": _describe(error)})
         raise
     await send({"type": "lifespan.shutdown.complete"})
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     return f"{type(error).__qualname__}: {error}"
 
 
@@ -80,7 +84,8 @@ async def run_lifespan(
                 state.update(given)
         for label, mounted_app in mounted:
             shared = {key: value for key, value in state.items() if key != BACKGROUND_KEY}
-            await stack.enter_async_context(_mounted(label, mounted_app, shared))
+            grace = background.grace
+            await stack.enter_async_context(_mounted(label, mounted_app, shared, grace=grace))
             state.update({**shared, BACKGROUND_KEY: background})
         yield
         # Before anything is unwound: background work ends while what it uses is still there. It
@@ -128,6 +133,11 @@ class _MountedLifespan:
                 _logger.log(level, "%s has no lifespan: %s", self._label, _describe(error))
             elif self.failure is None:
                 self.failure = _describe(error)
+        except BaseException as error:
+            if self.failure is None and not self.stopped.is_set():
+                self.failure = _describe(error)
+            if not isinstance(error, SystemExit):
+                raise
         finally:
             self.started.set()
             self.stopped.set()
@@ -148,13 +158,19 @@ class _MountedLifespan:
         else:
             self.stopped.set()
 
-    async def shut_down(self) -> None:
+    async def shut_down(self, within: float) -> None:
+        """Tell the application, and wait for its answer for so many seconds."""
         self._shut_down.set()
-        await self.stopped.wait()
+        with anyio.move_on_after(within, shield=True) as scope:
+            await self.stopped.wait()
+        if scope.cancelled_caught:
+            self.failure = f"it did not shut down within {within:g} s"
 
 
 @asynccontextmanager
-async def _mounted(label: str, app: ASGIApp, state: dict[str, Any]) -> AsyncGenerator[None, None]:
+async def _mounted(
+    label: str, app: ASGIApp, state: dict[str, Any], *, grace: float
+) -> AsyncGenerator[None, None]:
     """Run the lifespan of a mounted application around the block. Raises LifespanError."""
     lifespan = _MountedLifespan(label, app, state)
     async with plain_task_group() as group:
@@ -164,7 +180,6 @@ async def _mounted(label: str, app: ASGIApp, state: dict[str, Any]) -> AsyncGene
             try:
                 yield
             finally:
-                with anyio.CancelScope(shield=True):
-                    await lifespan.shut_down()
+                await lifespan.shut_down(grace + _SHUTDOWN_SECONDS)
     if lifespan.failure is not None:
         raise LifespanError(f"{label}: {lifespan.failure}")

@@ -10,7 +10,16 @@ from asgi_rt.http.request import Request
 from asgi_rt.http.response import Response, response_for
 from asgi_rt.http.streaming import YieldResponse
 
-__all__ = ["HeadWatch", "send_result"]
+__all__ = [
+    "BEGUN",
+    "JSON_TYPE",
+    "KNOWN_LENGTHS",
+    "LENGTHS",
+    "HeadWatch",
+    "content_length",
+    "is_disconnect",
+    "send_result",
+]
 
 
 def content_length(size: int) -> tuple[bytes, bytes]:
@@ -26,17 +35,22 @@ _PLAIN: Final = frozenset({dict, list})
 
 
 class HeadWatch:
-    """A `send` that knows whether the head went through it."""
+    """A `send` that knows whether the head went through it, and what the server raised."""
 
-    __slots__ = ("_send", "head_sent")
+    __slots__ = ("_send", "error", "head_sent")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.head_sent = False
+        self.error: OSError | None = None
 
     async def __call__(self, message: Message) -> None:
         self.head_sent = True
-        await self._send(message)
+        try:
+            await self._send(message)
+        except OSError as error:
+            self.error = error
+            raise
 
 
 class _Begun:
@@ -44,6 +58,19 @@ class _Begun:
 
 
 BEGUN: Final = _Begun()
+
+
+def is_disconnect(error: Exception, begun: Any) -> bool:
+    """Whether an error says that the client has left, so that nobody is left to answer.
+
+    `begun` is what answers the request. OSError out of `send` is how servers say it from ASGI
+    spec_version 2.4 on; any other OSError is the application's.
+    """
+    if isinstance(error, ClientDisconnected):
+        return True
+    if not isinstance(error, OSError):
+        return False
+    return begun is BEGUN or (isinstance(begun, HeadWatch) and begun.error is error)
 
 
 async def send_result(result: Any, request: Request, send: Send) -> None:

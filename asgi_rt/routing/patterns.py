@@ -230,13 +230,11 @@ class Mixed:
         return pieces[::-1]
 
     def _split_early(self, text: str) -> list[str]:
-        """Split at the first places that leave something for every parameter."""
+        """Split at the first such places. There are some, for the last ones were found before."""
         rest = self._between_ends(text)
         pieces: list[str] = []
         for separator in self._separators:
-            at = rest.find(separator, 1, len(rest) - 1)
-            if at < 0:
-                raise ValueError(text)
+            at = rest.find(separator, 1)
             pieces.append(rest[:at])
             rest = rest[at + len(separator) :]
         return [*pieces, rest]
