@@ -2,8 +2,8 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from copy import copy
 from typing import Any, Final, TypeVar, cast
 
@@ -66,7 +66,7 @@ class App(Router):
         self.max_body_bytes = max_body_bytes
         self.error_handlers = ErrorHandlers(debug=debug)
         self.background = TaskGroup(grace=grace)
-        """The tasks this app owns; open while its lifespan runs."""
+        """The tasks this app owns, those of the lifespan that began last."""
         self._lifespans: list[Lifespan] = []
         self._middleware: list[Callable[[ASGIApp], ASGIApp]] = []
         self._stack: ASGIApp | None = None
@@ -190,23 +190,26 @@ class App(Router):
     async def _answer(self, error: Exception, request: Request, send: Send) -> None:
         """Turn an error into a response, if none has begun; raise it if nobody expected it."""
         begun = request.response
-        if is_disconnect(error, begun):
-            return
-        if begun is not None and begun.head_sent:
-            raise error
         try:
-            answer = await self.error_handlers.response_to(error, request)
-            if answer is not UNHANDLED:
-                await send_result(answer, request, send)
+            if is_disconnect(error, begun):
                 return
-        except Exception as failure:
-            if is_disconnect(failure, request.response):
-                return
-            if failure is not error:
-                failure.__context__ = error
-            error = failure
-        await self._answer_crash(error, request, send)
-        raise error
+            if begun is not None and begun.head_sent:
+                raise error
+            try:
+                answer = await self.error_handlers.response_to(error, request)
+                if answer is not UNHANDLED:
+                    await send_result(answer, request, send)
+                    return
+            except Exception as failure:
+                if is_disconnect(failure, request.response):
+                    return
+                if failure is not error:
+                    failure.__context__ = error
+                error = failure
+            await self._answer_crash(error, request, send)
+            raise error
+        finally:
+            del error  # its traceback knows this frame, which would keep the request alive
 
     async def _answer_crash(self, error: Exception, request: Request, send: Send) -> None:
         """Answer what nobody expected, where this is the outermost layer and nothing is sent."""
@@ -273,11 +276,20 @@ class App(Router):
         assert isinstance(found.target, Mount)
         await found.target.app(mounted_scope(scope, found.depth, found.params), receive, send)
 
-    def _run(self, state: dict[str, Any]) -> AbstractAsyncContextManager[None]:
-        """All that lives while the app runs, as one context manager."""
+    @asynccontextmanager
+    async def _run(self, state: dict[str, Any]) -> AsyncGenerator[None, None]:
+        """All that lives while the app runs."""
         # By identity: what is mounted twice is one app, and starts once.
         apps = {id(mount.app): mount for mount in reversed(self.mounts) if mount.lifespan}
         mounted = [
             (str(mount), mount.app) for mount in self.mounts if apps.get(id(mount.app)) is mount
         ]
-        return run_lifespan(self, self._lifespans, mounted, state, background=self.background)
+        # One for each lifespan: an app may run several times at once, on several loops.
+        outer, background = self.background, TaskGroup(grace=self.grace)
+        self.background = background
+        try:
+            async with run_lifespan(self, self._lifespans, mounted, state, background=background):
+                yield
+        finally:
+            if outer.is_open:
+                self.background = outer

@@ -117,11 +117,11 @@ async def plain_task_group() -> AsyncGenerator[anyio.abc.TaskGroup, None]:
 
     anyio's own would wrap it in an ExceptionGroup. The tasks are cancelled when the block ends.
     """
-    failure: Exception | None = None
+    failure: BaseException | None = None
     async with anyio.create_task_group() as group:
         try:
             yield group
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             failure = error
         group.cancel_scope.cancel()
     if failure is not None:

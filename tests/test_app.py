@@ -1,8 +1,11 @@
 """The app over hand-made scopes: what handlers return, errors, middleware, mounts."""
 
+import contextlib
 import contextvars
+import gc
 import json
 import uuid
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -392,7 +395,103 @@ async def test_an_os_error_of_the_handler_is_not_taken_for_a_disconnect():
     assert server.status == 500
 
 
+async def test_an_error_handler_may_return_what_any_handler_may():
+    app = App()
+
+    @app.error_handler(LookupError)
+    async def on_lookup(request, error):
+        return None
+
+    @app.get("/")
+    async def handler(request):
+        raise LookupError
+
+    assert (await call(app)).status == 204
+
+
+@pytest.mark.parametrize("key", [LookupError, 500])
+async def test_an_answer_to_an_error_that_cannot_be_sent_gives_a_plain_500(key):
+    app = App()
+
+    @app.error_handler(key)
+    async def on_error(request, error):
+        return {"a": object()}
+
+    @app.get("/")
+    async def handler(request):
+        raise LookupError
+
+    server, _ = await crash(app)
+    assert server.status == 500
+    assert json.loads(server.body)["title"] == "Internal Server Error"
+
+
+async def test_an_answer_to_an_error_that_fails_before_its_first_item_gives_a_plain_500():
+    app = App()
+
+    @app.error_handler(LookupError)
+    async def on_error(request, error):
+        raise ValueError
+        yield
+
+    @app.get("/")
+    async def handler(request):
+        raise LookupError
+
+    server, _ = await crash(app)
+    assert server.status == 500
+
+
+async def test_an_error_answered_to_a_client_that_left_is_quiet():
+    server = FakeServer(spec_version="2.4", path="/missing")
+    server.leave()
+    await App()(server.scope, server.receive, server.send)
+    assert server.messages == []
+
+
+async def test_a_crash_answered_to_a_client_that_left_is_still_raised():
+    app = App()
+
+    @app.get("/")
+    async def handler(request):
+        raise LookupError
+
+    server = FakeServer(spec_version="2.4")
+    server.leave()
+    with pytest.raises(LookupError):
+        await app(server.scope, server.receive, server.send)
+
+
+async def test_a_mounted_app_that_lets_the_disconnect_out_is_quiet():
+    async def inner(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    app = App()
+    app.mount("/inner", inner)
+    server = FakeServer(spec_version="2.4", path="/inner/")
+    server.leave()
+    await app(server.scope, server.receive, server.send)
+    assert server.messages == []
+
+
 # Middleware
+
+
+async def test_the_handler_for_crashes_gets_the_request_that_crashed():
+    app = App()
+
+    @app.post("/{name}")
+    async def handler(request):
+        await request.body()
+        raise LookupError
+
+    @app.error_handler(500)
+    async def on_crash(request, error):
+        return {"name": request.path_params["name"], "size": len(await request.body())}
+
+    app.add_middleware(lambda inner: inner)
+    server, _ = await crash(app, "/a", method="POST")
+    assert json.loads(server.body) == {"name": "a", "size": 0}
 
 
 class Tag:
@@ -682,6 +781,70 @@ async def test_a_streamed_echo_reads_the_body_while_it_answers():
         await app(server.scope, receive, server.send)
     assert server.body == b"ONE TWO THREE"
     assert server.is_complete
+
+
+async def test_a_body_that_was_begun_and_left_does_not_hide_the_disconnect():
+    app = App()
+    closed = anyio.Event()
+    server = FakeServer(method="POST")
+    arriving = [{"type": "http.request", "body": b"x" * 70_000, "more_body": True}] * 3
+
+    async def receive():
+        return arriving.pop() if arriving else await server.receive_disconnect()
+
+    @app.post("/")
+    async def handler(request):
+        stream = request.stream()
+        await anext(stream)
+        await stream.aclose()
+        return StreamingResponse(endless())
+
+    async def endless():
+        try:
+            while True:
+                yield b"tick"
+                await anyio.sleep(0.001)
+        finally:
+            closed.set()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(app, server.scope, receive, server.send)
+            await server.sent(3)
+            server.leave()
+            await closed.wait()
+
+
+@pytest.mark.parametrize("fails", ["handler", "stream"])
+async def test_a_crash_leaves_nothing_for_the_garbage_collector(fails):
+    class Held:
+        pass
+
+    app = App()
+    alive: list[weakref.ref[Held]] = []
+
+    @app.get("/handler")
+    async def handler(request):
+        request.held = Held()
+        alive.append(weakref.ref(request.held))
+        raise LookupError
+
+    @app.get("/stream")
+    async def stream(request):
+        request.held = Held()
+        alive.append(weakref.ref(request.held))
+        yield b"x"
+        raise LookupError
+
+    gc.collect()
+    gc.disable()
+    try:
+        server = FakeServer(path=f"/{fails}")
+        with contextlib.suppress(LookupError):
+            await app(server.scope, server.receive, server.send)
+        assert alive[0]() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_response_subclass_is_taken_as_it_is():

@@ -1,5 +1,7 @@
 """Start-up and shutdown: order, state, failures, mounted apps, and several loops."""
 
+import asyncio
+import sys
 import threading
 from contextlib import asynccontextmanager
 from typing import Any
@@ -193,6 +195,49 @@ async def test_a_lifespan_that_fails_to_start_is_reported_and_raised():
     assert isinstance(lifespan.error, LookupError)
 
 
+async def test_a_start_up_that_exits_is_reported_before_it_does():
+    @asynccontextmanager
+    async def broken(app):
+        sys.exit("no configuration")
+        yield
+
+    app = App(lifespan=broken)
+    lifespan = Lifespan(app)
+    lifespan._to_app[0].set()
+    with pytest.raises(SystemExit):
+        await lifespan.run()
+    assert lifespan.types == ["startup.failed"]
+    assert "no configuration" in lifespan.sent[0]["message"]
+
+
+async def test_an_app_that_is_mounted_twice_is_started_once():
+    log: list[str] = []
+    inner, app = App(lifespan=noting(log, "inner")), App()
+    app.mount("/a", inner)
+    app.mount("/b", inner)
+    async with running(app):
+        assert log == ["+inner"]
+
+
+async def test_a_mounted_app_that_never_stops_is_cancelled(monkeypatch):
+    monkeypatch.setattr("asgi_rt.lifespan._SHUTDOWN_SECONDS", 0.01)
+
+    async def endless(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await anyio.sleep_forever()
+
+    app = App(grace=0.01)
+    app.mount("/endless", endless)
+    lifespan = Lifespan(app)
+    async with anyio.create_task_group() as group:
+        group.start_soon(lifespan.run)
+        await lifespan.step(0)
+        await lifespan.step(1)
+    assert lifespan.types == ["startup.complete", "shutdown.failed"]
+    assert "mount /endless: it did not shut down within" in lifespan.sent[1]["message"]
+
+
 async def test_a_lifespan_that_fails_to_stop_is_reported_and_raised():
     @asynccontextmanager
     async def broken(app):
@@ -325,6 +370,48 @@ async def test_one_background_failure_does_not_touch_the_others(caplog):
     assert sorted(done) == [1, 3]
     assert (app.background.finished, app.background.failed) == (2, 1)
     assert [record.exc_info[1].args for record in caplog.records] == [("on its own",)]
+
+
+async def test_an_app_that_runs_twice_keeps_the_tasks_of_each_apart():
+    app = App()
+    done = anyio.Event()
+
+    async def work() -> None:
+        done.set()
+
+    async with running(app):
+        async with running(app):
+            pass
+        app.background.start(work)
+        with anyio.fail_after(10):
+            await done.wait()
+
+
+async def test_a_background_task_that_exits_is_not_the_end_of_the_app(caplog):
+    app = App()
+
+    async def exits() -> None:
+        sys.exit(3)
+
+    async with running(app):
+        app.background.start(exits)
+    assert app.background.failed == 1
+    assert "failed" in caplog.text
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has no tasks to cancel one by one
+async def test_a_background_task_that_awaits_a_cancelled_one_is_not_the_end_of_the_app(caplog):
+    app = App()
+
+    async def awaits_cancelled() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    async with running(app):
+        app.background.start(awaits_cancelled)
+    assert app.background.failed == 1
+    assert "awaited what was cancelled" in caplog.text
 
 
 def test_three_apps_on_three_loops_in_three_threads_keep_apart():

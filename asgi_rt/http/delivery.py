@@ -61,13 +61,6 @@ class Delivery:
             raise SendTimeout(self._timeout)
 
     async def _carry_on(self, step: Any, waits_for: Any) -> None:
-        try:
-            await self._wait_for(step, waits_for)
-        except BaseException:
-            await unwind(step)
-            raise
-
-    async def _wait_for(self, step: Any, waits_for: Any) -> None:
         """Wait for the send to be ready, not in it: a cancellation may be the source's.
 
         The source may be at a wait of its own, under a timeout that cancels this task. Were the
@@ -79,11 +72,13 @@ class Delivery:
             try:
                 is_ready = await _ready(waits_for, deadline)
             except asyncio.CancelledError as error:
-                if not await self._pull.absorbs(error):
-                    raise
-                continue
+                if await self._pull.absorbs(error):
+                    continue
+                await unwind(step, waits_for)
+                raise
             if not is_ready:
                 assert self._timeout is not None
+                await unwind(step, waits_for)
                 raise SendTimeout(self._timeout)
             try:
                 waits_for = next(step)

@@ -82,6 +82,10 @@ class Inbox:
             await self._advance()
         return message.get("body", b""), message.get("more_body", False)
 
+    def stop_reading(self) -> None:
+        """Nobody reads the body any more: what arrives of it may be discarded."""
+        self._body_wanted = False
+
     async def disconnected(self) -> None:
         """Return when the client has left."""
         while not self.is_disconnected:

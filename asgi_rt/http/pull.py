@@ -14,9 +14,7 @@ import asyncio
 import types
 from collections.abc import AsyncIterator, Awaitable, Generator, Iterator
 from enum import Enum
-from typing import Any, Final, Protocol
-
-import anyio
+from typing import Any, Final, Protocol, cast
 
 __all__ = [
     "END",
@@ -67,6 +65,13 @@ class Pull(Protocol):
         """
         ...
 
+    async def release(self) -> None:
+        """Cancel the wait that the source stands in, if it stands in one.
+
+        To be called before a scope ends that was entered before the wait began.
+        """
+        ...
+
     async def aclose(self) -> None:
         """End the source, wherever it stands; its clean-up has run when this returns."""
         ...
@@ -83,6 +88,8 @@ def on_asyncio() -> bool:
 @types.coroutine
 def resume(step: Iterator[Any], waits_for: Any) -> Generator[Any, Any, Any]:
     """Carry on an awaitable that was begun with `next(step)` and waits for what that gave."""
+    if waits_for is not None:
+        waits_for._asyncio_future_blocking = True
     try:
         while True:
             try:
@@ -98,25 +105,53 @@ def resume(step: Iterator[Any], waits_for: Any) -> Generator[Any, Any, Any]:
 def _throw(step: Any, error: BaseException) -> Any:
     """Raise an error where an awaitable waits; what it then waits for."""
     throw = getattr(step, "throw", None)
-    if throw is None:  # an iterator of somebody's own that cannot be told
-        raise error
-    return throw(error)
-
-
-async def unwind(step: Any) -> None:
-    """Cancel an awaitable that was begun, and wait for its clean-up, shielded, five seconds long.
-
-    What it raises on the way out is dropped: whoever began it has gone another way.
-    """
     try:
-        waits_for = _throw(step, asyncio.CancelledError())
-    except (StopIteration, StopAsyncIteration, asyncio.CancelledError, Exception):
-        return
-    with anyio.move_on_after(_UNWIND_SECONDS, shield=True):
+        if throw is None:  # an iterator of somebody's own that cannot be told
+            raise error
+        return throw(error)
+    finally:
+        del error  # its traceback knows this frame: a cycle, and all that the stream held in it
+
+
+async def _cancel_future(future: Any) -> bool:
+    """Cancel what an awaitable waits for, as cancelling its task would; whether that was possible.
+
+    Only so do the tasks that it waits for learn of it. The future is done when this returns True;
+    one that is not done within five seconds is left alone.
+    """
+    if future is None or not future.cancel():
+        return False
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _UNWIND_SECONDS
+    while not future.done() and clock() < deadline:
         try:
+            await asyncio.wait((future,), timeout=deadline - clock())
+        except asyncio.CancelledError:
+            future.cancel()
+    return bool(future.done())
+
+
+async def unwind(step: Any, waits_for: Any) -> None:
+    """Cancel an awaitable that was begun, and wait for its clean-up, for at most five seconds.
+
+    What it raises on the way out is dropped: whoever began it has gone another way. No scope of
+    anyio's is entered, because the awaitable may be inside one, and those must nest.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    cancelled_before = task.cancelling()
+    try:
+        if await _cancel_future(waits_for):
+            waits_for = next(step)
+        else:
+            waits_for = _throw(step, asyncio.CancelledError())
+        async with asyncio.timeout(_UNWIND_SECONDS):
             await resume(step, waits_for)
-        except (StopAsyncIteration, asyncio.CancelledError, Exception):
-            return
+    except asyncio.CancelledError:
+        if task.cancelling() > cancelled_before:
+            raise
+    except (StopIteration, StopAsyncIteration, Exception):
+        return
 
 
 class PlainPull:
@@ -138,6 +173,9 @@ class PlainPull:
 
     async def absorbs(self, error: asyncio.CancelledError) -> bool:
         return False  # it is never waiting while something is sent
+
+    async def release(self) -> None:
+        pass
 
     async def aclose(self) -> None:
         await _close(self._iterator)
@@ -162,7 +200,7 @@ class SteppedPull:
             return self._take_kept()
         try:
             step = self._iterator.__anext__().__await__()
-            self._waits_for = next(step)
+            self._hold(next(step))
         except StopIteration as stop:
             return stop.value
         except StopAsyncIteration:
@@ -170,21 +208,30 @@ class SteppedPull:
         self._step = step
         return WAIT
 
+    def _hold(self, waits_for: Any) -> None:
+        self._waits_for = waits_for
+        if waits_for is not None:
+            # The mark by which asyncio tells `await` from `yield`, for the one who takes the
+            # future next. Until `resume` gives it on, others may await the same future.
+            waits_for._asyncio_future_blocking = False
+
     async def wait(self) -> Any:
         if self._step is None and (item := self.poll()) is not WAIT:
             return item
-        step: Any = self._step
+        # From here on the wait is this task's own: nobody else may throw anything into it.
+        step, self._step = self._step, None
         try:
-            return await resume(step, self._waits_for)
+            return await resume(cast("Iterator[Any]", step), self._waits_for)
         except StopAsyncIteration:
             return END
-        finally:
-            self._step = None
 
     def _take_kept(self) -> Any:
         error, self._kept_error = self._kept_error, None
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error
         item, self._kept = self._kept, _EMPTY
         return item
 
@@ -196,7 +243,8 @@ class SteppedPull:
         assert task is not None
         self._step = None
         try:
-            waits_for = _throw(step, error)
+            is_told = await _cancel_future(self._waits_for)
+            waits_for = next(step) if is_told else _throw(step, error)
         except StopIteration as stop:
             self._kept = stop.value
         except StopAsyncIteration:
@@ -209,7 +257,8 @@ class SteppedPull:
             if task.cancelling():
                 await self._clean_up(step, waits_for)
             else:
-                self._step, self._waits_for = step, waits_for
+                self._step = step
+                self._hold(waits_for)
         # Whoever cancels a task for a purpose of their own takes the request back (Task.uncancel).
         return not task.cancelling()
 
@@ -222,10 +271,13 @@ class SteppedPull:
         except Exception as failure:
             self._kept_error = failure
 
-    async def aclose(self) -> None:
+    async def release(self) -> None:
         step, self._step = self._step, None
         if step is not None:
-            await unwind(step)
+            await unwind(step, self._waits_for)
+
+    async def aclose(self) -> None:
+        await self.release()
         await _close(self._iterator)
 
 

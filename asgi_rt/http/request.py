@@ -195,12 +195,16 @@ class Request:
         for part in parts:
             yield part
         more = True
-        while more:
-            chunk, more = await self.inbox.chunk()
-            self._received += len(chunk)
-            self._refuse_received(max_bytes)
-            if chunk:
-                yield chunk
+        try:
+            while more:
+                chunk, more = await self.inbox.chunk()
+                self._received += len(chunk)
+                self._refuse_received(max_bytes)
+                if chunk:
+                    yield chunk
+        finally:
+            if more:
+                self.inbox.stop_reading()
 
     async def body(self, max_bytes: int | None = None) -> bytes:
         """The whole body; the same bytes at every call, and to every task that waits for it.

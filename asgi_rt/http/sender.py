@@ -6,6 +6,7 @@ about to wait, so a stream whose items are all at hand has none. See docs/archit
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import anyio
@@ -61,7 +62,8 @@ class Sender:
         self._group: anyio.abc.TaskGroup | None = None
         self._is_watched = False
         self._is_cut_off = False
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
+        self._has_failed = False
         self.head_sent = False
         """Whether the head was handed to the server: no other response is possible then."""
         self.is_complete = False
@@ -83,8 +85,13 @@ class Sender:
         finally:
             self._group = None
             del self._deliver  # it knows this object: without it nothing is left to collect
-        if self._failure is not None and not isinstance(self._failure, ClientDisconnected):
-            raise self._failure
+        failure, self._failure = self._failure, None
+        self._has_failed = failure is not None
+        try:
+            if failure is not None and not isinstance(failure, ClientDisconnected):
+                raise failure
+        finally:
+            del failure  # its traceback knows this frame
 
     async def _run_watched(self) -> None:
         async with anyio.create_task_group() as group:
@@ -97,25 +104,28 @@ class Sender:
                 if self._head_wait == 0:
                     await self._send_head()
                 await self._send_items()
-            except Exception as error:  # kept, or the task group would wrap it in a group
-                self._failure = error
+            except (Exception, SystemExit, KeyboardInterrupt) as error:
+                self._failure = error  # kept, or the task group would wrap it in a group
+                await self._pull.release()
             if self._is_watched:
                 group.cancel_scope.cancel()
 
     @property
     def was_cut_off(self) -> bool:
         """Whether it ended for neither the source nor the client, nor an error."""
-        ended = self.is_complete or self._inbox.is_disconnected or self._failure is not None
+        ended = self.is_complete or self._inbox.is_disconnected or self._has_failed
         return not ended
 
     async def _send_items(self) -> None:
         pending: list[bytes] = []
         try:
             await self._join_items(pending)
-        except Exception:
-            # What was given before the source failed is the client's.
+        except Exception as error:
+            # What was given before the source failed is the client's, if it is still there.
+            self._failure = error
             if pending:
-                await self._flush(pending)
+                with suppress(ClientDisconnected):
+                    await self._flush(pending)
             raise
 
     async def _join_items(self, pending: list[bytes]) -> None:
@@ -135,6 +145,9 @@ class Sender:
             if item is END:
                 await self._finish(pending)
                 return
+            if self._head_delivered is not None:
+                # Before the source is asked again: its own timeouts are for its own waits.
+                await self._head_delivered.wait()
             chunk = self._encode(item)
             if chunk:
                 pending.append(chunk)

@@ -16,7 +16,7 @@ from asgi_rt.errors import HTTPError
 from asgi_rt.http.headers import HeadersLike
 from asgi_rt.http.inbox import Inbox
 from asgi_rt.http.pull import PlainPull, Pull, SteppedPull, is_finished, on_asyncio
-from asgi_rt.http.response import Response
+from asgi_rt.http.response import Response, has_body
 from asgi_rt.http.sender import Sender
 from asgi_rt.http.sync_pull import SyncPull
 
@@ -41,6 +41,9 @@ class StreamingResponse(Response):
     at most five seconds) before sending returns. `send_timeout` is how many seconds a client may
     take nothing (None: for ever); `max_lifetime` how many the stream may last (None: any number).
     What the source has ready is joined into one send. Sync iterables are pulled in worker threads.
+
+    A source that is an async generator must not hold a cancel scope or a task group of anyio's open
+    over a `yield`; around its awaits it may.
 
     A client that leaves ends it quietly. `background` runs afterwards in every case, and a function
     with a `completed` parameter is told whether all of it was sent.
@@ -97,7 +100,7 @@ class StreamingResponse(Response):
         return {
             "type": "http.response.start",
             "status": self.status_code,
-            "headers": self.headers.raw,
+            "headers": list(self.headers.raw),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,7 +115,7 @@ class StreamingResponse(Response):
         pull = _pull(self._iterator)
         completed = False
         try:
-            if scope["method"] == "HEAD":
+            if scope["method"] == "HEAD" or not has_body(self.status_code):
                 completed = await self._send_only_head(send)
             else:
                 completed = await self._stream(pull, scope, Inbox.of(receive), send)
@@ -216,7 +219,8 @@ class CSVResponse(StreamingResponse):
 class YieldResponse(StreamingResponse):
     """What a generator handler yields: bytes and str as they are, anything else as NDJSON.
 
-    The first item decides the content type, unless one was given.
+    The first item decides the content type, unless one was given. A head that goes before the first
+    item says `application/octet-stream`: nobody knows better then.
     """
 
     _DEFAULTS: ClassVar[dict[type[Any], str]] = {
@@ -225,6 +229,10 @@ class YieldResponse(StreamingResponse):
         bytearray: "application/octet-stream",
         memoryview: "application/octet-stream",
     }
+
+    def _head(self) -> Message:
+        self.headers.setdefault("content-type", "application/octet-stream")
+        return super()._head()
 
     def encode(self, item: Any) -> bytes:
         if not self.head_sent and "content-type" not in self.headers:

@@ -7,11 +7,11 @@ already given.
 
 import contextvars
 import inspect
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -20,6 +20,7 @@ import anyio
 import anyio.lowlevel
 
 from asgi_rt.http.pull import END, WAIT
+from asgi_rt.http.threads import Threads
 
 __all__ = ["SyncPull"]
 
@@ -28,7 +29,16 @@ _BATCH_BYTES: Final = 64 * 1024
 _BATCH_SECONDS: Final = 0.005
 # Its own threads, not the default limiter's: endless streams must not keep handlers from theirs.
 _MAX_THREADS: Final = 40
-_executor: anyio.lowlevel.RunVar[ThreadPoolExecutor] = anyio.lowlevel.RunVar("asgi_rt.sync_pull")
+_threads: anyio.lowlevel.RunVar[Threads] = anyio.lowlevel.RunVar("asgi_rt.sync_pull")
+_logger = logging.getLogger("asgi_rt.streaming")
+
+
+def _threads_of_this_loop() -> Threads:
+    threads = _threads.get(None)
+    if threads is None:
+        threads = Threads(_MAX_THREADS)
+        _threads.set(threads)
+    return threads
 
 
 class SyncPull:
@@ -47,6 +57,7 @@ class SyncPull:
         self._end: Any = None
         self._lock = threading.Lock()
         self._context = contextvars.copy_context()
+        self._threads = _threads_of_this_loop()
         self._call_soon: Callable[[Callable[[], None]], object] | None = None
 
     def poll(self) -> Any:
@@ -55,13 +66,19 @@ class SyncPull:
             return self._ready.popleft()
         if isinstance(end, BaseException):
             self._end = END
-            raise end
+            try:
+                raise end
+            finally:
+                del end  # its traceback knows this frame
         return WAIT if end is None else END
 
     async def wait(self) -> Any:
         while (item := self.poll()) is WAIT:
             arrived = self._arrived = anyio.Event()
             if not self._is_pulling:
+                # The thread says how the source ended before it says that it is gone.
+                if self._end is not None or self._ready:
+                    continue
                 self._submit(self._pull_batch)
             await arrived.wait()
         return item
@@ -69,16 +86,15 @@ class SyncPull:
     async def absorbs(self, error: BaseException) -> bool:
         return False  # the source runs in another thread and knows nothing of this task
 
+    async def release(self) -> None:
+        pass
+
     def _submit(self, work: Callable[[], None]) -> None:
         self._is_pulling = True
         if self._call_soon is None:
             native: Any = anyio.lowlevel.current_token().native_token
             self._call_soon = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
-        threads = _executor.get(None)
-        if threads is None:
-            threads = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="asgi_rt stream")
-            _executor.set(threads)
-        threads.submit(self._run, work)
+        self._threads.submit(partial(self._run, work))
 
     # In a worker thread
 
@@ -91,9 +107,18 @@ class SyncPull:
             self._is_pulling = False
             is_abandoned = self._is_abandoned
         if is_abandoned:
-            self._context.run(_close, self._iterator)
+            self._end_abandoned()
         self._is_told = False
         self._tell()
+
+    def _end_abandoned(self) -> None:
+        self._threads.reclaim()
+        if isinstance(self._end, BaseException):
+            _logger.error("a source that was given up has failed", exc_info=self._end)
+        try:
+            self._context.run(_close, self._iterator)
+        except Exception:
+            _logger.exception("a source that was given up failed while it was being closed")
 
     def _pull_batch(self) -> None:
         deadline = time.perf_counter() + _BATCH_SECONDS
@@ -133,6 +158,8 @@ class SyncPull:
         except BaseException:
             with self._lock:
                 self._is_abandoned = self._is_pulling
+                if self._is_abandoned:
+                    self._threads.abandon()
             raise
         if _needs_a_thread(self._iterator):
             self._submit(partial(_close, self._iterator))

@@ -536,6 +536,37 @@ async def test_sync_items_are_pulled_many_at_a_time():
     assert threading.get_ident() not in threads
 
 
+async def test_a_status_without_a_body_sends_none_and_closes_the_source():
+    async def source():
+        yield b"x"
+
+    iterator, server = source(), FakeServer()
+    await run(StreamingResponse(iterator, 204), server)
+    assert server.body == b""
+    assert iterator.ag_frame is None
+
+
+async def test_a_yielding_handler_that_is_slow_has_a_content_type_all_the_same():
+    server, heads = FakeServer(), []
+
+    async def source():
+        await server.sent(1)
+        heads.append(dict(server.messages[0]["headers"]))
+        yield {"a": 1}
+
+    await run(YieldResponse(source(), head_wait=0.005), server)
+    assert heads[0][b"content-type"] == b"application/octet-stream"
+
+
+async def test_a_source_that_exits_raises_just_that():
+    async def source():
+        raise SystemExit(3)
+        yield
+
+    with pytest.raises(SystemExit):
+        await run(StreamingResponse(source()), FakeServer())
+
+
 # Drain
 
 
