@@ -25,6 +25,7 @@ __all__ = ["CSVResponse", "NDJSONResponse", "Source", "StreamingResponse", "Yiel
 Source: TypeAlias = AsyncIterable[Any] | Iterable[Any]
 
 _CLOSE_SECONDS: Final = 5.0
+_LEAST_CLOSE_SECONDS: Final = 0.25
 _RETRY_AFTER_SECONDS: Final = "2"
 _logger = logging.getLogger("asgi_rt.streaming")
 
@@ -121,7 +122,7 @@ class StreamingResponse(Response):
                 completed = await self._stream(pull, scope, Inbox.of(receive), send)
         finally:
             if not is_finished(self._iterator):
-                await _close(pull)
+                await _close(pull, _close_seconds(scope))
             if self.background is not None:
                 await run_background(self.background, scope, completed=completed)
 
@@ -273,11 +274,19 @@ def _pull(iterator: AsyncIterator[Any] | Iterator[Any]) -> Pull:
     return SteppedPull(iterator) if on_asyncio() else PlainPull(iterator)
 
 
-async def _close(pull: Pull) -> None:
-    with anyio.move_on_after(_CLOSE_SECONDS, shield=True) as scope:
+def _close_seconds(scope: Scope) -> float:
+    """How long a source may take to close: when the server goes down, not beyond its grace."""
+    drain = drain_of(scope)
+    if drain is None or not drain.is_draining:
+        return _CLOSE_SECONDS
+    return min(_CLOSE_SECONDS, max(drain.remaining(), _LEAST_CLOSE_SECONDS))
+
+
+async def _close(pull: Pull, seconds: float) -> None:
+    with anyio.move_on_after(seconds, shield=True) as scope:
         try:
             await pull.aclose()
         except Exception:
             _logger.exception("a stream's source failed while it was being closed")
     if scope.cancelled_caught:
-        _logger.warning("a stream's source did not close within %g s", _CLOSE_SECONDS)
+        _logger.warning("a stream's source did not close within %g s", seconds)

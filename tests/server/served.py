@@ -1,6 +1,7 @@
 """The apps that the tests of the server serve. What they do is printed, for the test to see."""
 
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -50,6 +51,12 @@ async def endless(request: Request) -> AsyncIterator[str]:
     while True:
         yield "tick\n"
         await anyio.sleep(0.05)
+
+
+@app.get("/hanging")
+def hanging(request: Request) -> Iterator[str]:
+    yield "tick\n"
+    threading.Event().wait()
 
 
 @app.get("/polite")

@@ -47,6 +47,15 @@ def test_a_server_with_endless_streams_ends_in_time(start, command, number):
     assert server.lines.count("app stopped") == 1
 
 
+@pytest.mark.parametrize("command", [RUN, UVICORN], ids=["asgi-rt", "uvicorn"])
+def test_a_sync_source_that_hangs_does_not_keep_the_process(start, command):
+    server = start(*command)
+    with ExitStack() as stack:
+        open_streams(stack, server.address, "/hanging", count=2)
+        ends_in_time(server, signal.SIGTERM)
+    assert server.lines.count("app stopped") == 1
+
+
 @pytest.mark.parametrize("to_all", [False, True], ids=["to-parent", "to-all"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("command", [RUN, UVICORN], ids=["asgi-rt", "uvicorn"])
