@@ -14,15 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import hypothesis
 import pytest
-
-# How long an example takes to make or to run says how busy the machine is, not whether the code is
-# right: no test fails for an absolute time.
-hypothesis.settings.register_profile(
-    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("untimed")
 
 BACKENDS = [
     pytest.param(("asyncio", {"debug": True}), id="asyncio"),

@@ -219,9 +219,7 @@ texts = st.one_of(st.lists(names).map("/".join), st.text())
 
 
 @given(texts)
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_static_never_serves_what_lies_outside(site, path):
     answer = anyio.run(ask, StaticFiles(site, serve_hidden=False), f"/{path}")
     assert answer.status in (200, 307, 404)
