@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis.strategies
 import pytest
 
 BACKENDS = [
@@ -94,3 +95,11 @@ def _collect_garbage() -> Any:
     """Let unclosed resources of this test warn in this test."""
     yield
     gc.collect(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _character_table() -> None:
+    """Hypothesis's table of all characters takes it a second to make where none is stored yet, as
+    in a fresh clone. Made here, it is not held against the test that asks for text first.
+    """
+    hypothesis.strategies.text().validate()
