@@ -32,6 +32,8 @@ from asgi_rt.http.static import StaticFiles
 from asgi_rt.http.streaming import CSVResponse, NDJSONResponse, StreamingResponse
 from asgi_rt.http.uploads import Upload
 from asgi_rt.routing import Converter, Precedence, Router
+from asgi_rt.sse.framing import Event
+from asgi_rt.sse.stream import EventStream
 
 __version__ = "0.1.0"
 
@@ -45,6 +47,8 @@ __all__ = [
     "ClientDisconnected",
     "Converter",
     "Drain",
+    "Event",
+    "EventStream",
     "FileResponse",
     "FormLimits",
     "HTMLResponse",

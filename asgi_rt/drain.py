@@ -45,7 +45,7 @@ class Drain:
         self._begun = anyio.Event()
         self._begun_at: float | None = None
         self._expired = False
-        self._open: set[Cancellable] = set()
+        self._open: dict[Cancellable, Callable[[], object] | None] = {}
 
     @property
     def is_draining(self) -> bool:
@@ -63,6 +63,9 @@ class Drain:
             # Not the event loop's clock: this may run in a callback, where anyio knows no loop.
             self._begun_at = time.monotonic()
             self._begun.set()
+            for on_begin in tuple(self._open.values()):
+                if on_begin is not None:
+                    on_begin()
 
     def remaining(self) -> float:
         """Seconds of the grace that are left: all of it before the drain has begun."""
@@ -70,16 +73,19 @@ class Drain:
             return self.grace
         return max(0.0, self._begun_at + self.grace - time.monotonic())
 
-    def add(self, connection: Cancellable) -> None:
-        """Cancel `connection` when the grace is over, unless it was removed before."""
+    def add(self, connection: Cancellable, on_begin: Callable[[], object] | None = None) -> None:
+        """Cancel `connection` when the grace is over, unless it was removed before.
+
+        `on_begin` is called when the server begins to go down; it must not raise.
+        """
         if self._expired:
             connection.cancel()
         else:
-            self._open.add(connection)
+            self._open[connection] = on_begin
 
     def remove(self, connection: Cancellable) -> None:
         """Forget a connection that has ended."""
-        self._open.discard(connection)
+        self._open.pop(connection, None)
 
     @property
     def open_connections(self) -> int:

@@ -25,11 +25,14 @@ LAYERS = {
     "asgi_rt.http.query": 1,
     "asgi_rt.http.ranges": 1,
     "asgi_rt.http.disposition": 1,
+    "asgi_rt.replay": 1,
+    "asgi_rt.sse.framing": 1,
     "asgi_rt.routing.patterns": 1,
     "asgi_rt.routing.tree": 1,
     "asgi_rt.background": 2,
     "asgi_rt.drain": 2,
     "asgi_rt.http": 2,
+    "asgi_rt.sse": 2,
     "asgi_rt.routing": 3,
     "asgi_rt.serving": 3,
     "asgi_rt.error_handlers": 3,
@@ -47,6 +50,8 @@ PURE = {
     "asgi_rt.http.query",
     "asgi_rt.http.ranges",
     "asgi_rt.http.disposition",
+    "asgi_rt.replay",
+    "asgi_rt.sse.framing",
     "asgi_rt.routing.patterns",
     "asgi_rt.routing.tree",
 }
@@ -56,7 +61,12 @@ ONLY_IN = {
     "orjson": {"asgi_rt.codec"},
     "uvicorn": {"asgi_rt.server.run"},
     "python_multipart": {"asgi_rt.http.forms"},
-    "httpx2": {"asgi_rt.testing"},
+    "httpx2": {
+        "asgi_rt.testing",
+        "asgi_rt.sse.client",
+        "asgi_rt.sse.client_request",
+        "asgi_rt.sse.client_response",
+    },
     "trio": {"asgi_rt.testing"},
 }
 IMPURE = {"time", "random", "secrets", "socket", "ssl", "threading", "asyncio", "anyio", "os", "io"}

@@ -3,7 +3,8 @@
 What is ready can be joined into one send; before a wait, what is pending must be sent. The
 question is only answered by trying: the source's `__anext__` is run up to its first wait, and if
 it gets to an item without one, the item was ready. That is `SteppedPull`. The wait is then carried
-on as if nothing had happened, in the same task, so the source notices nothing.
+on as if nothing had happened, in the same task, so the source notices nothing; and while it stands
+there the task may do something else, such as sending a ping.
 
 It relies on what an asyncio task does with the futures that are yielded to it; on trio a wait that
 has begun must be the task's next, so `PlainPull` treats every item as one to wait for. Iterators
@@ -14,19 +15,26 @@ import asyncio
 import types
 from collections.abc import AsyncIterator, Awaitable, Generator, Iterator
 from enum import Enum
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
+
+from asgi_rt.http.relay import Relay
 
 __all__ = [
+    "CLOSE_SECONDS",
     "END",
     "WAIT",
     "PlainPull",
     "Pull",
+    "SteppablePull",
     "SteppedPull",
     "is_finished",
     "on_asyncio",
     "resume",
     "unwind",
 ]
+
+CLOSE_SECONDS: Final = 5.0
+"""How long what was begun may take to end when it is cancelled."""
 
 
 class _Mark(Enum):
@@ -37,14 +45,13 @@ class _Mark(Enum):
 WAIT: Final = _Mark.WAIT
 """What `poll` gives when the source has nothing ready."""
 END: Final = _Mark.END
-"""What `poll` and `wait` give when the source is exhausted."""
+"""What a source that is exhausted gives."""
 
 _EMPTY: Final = object()
-_UNWIND_SECONDS: Final = 5.0
 
 
 class Pull(Protocol):
-    """One consumer's hold on a source. Not to be used by two tasks at once."""
+    """One consumer's hold on a source, on any event loop. Not to be used by two tasks at once."""
 
     suspends: bool
     """Whether `wait` always lets other tasks run."""
@@ -57,6 +64,35 @@ class Pull(Protocol):
         """The next item or END. Raises what the source raises."""
         ...
 
+    async def release(self, seconds: float = CLOSE_SECONDS) -> bool:
+        """Cancel the wait that the source was left in, if any; False if that took too long.
+
+        To be called outside of any scope that was entered after the wait began.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """End the source, wherever it stands; its clean-up has run when this returns."""
+        ...
+
+
+class SteppablePull(Protocol):
+    """One consumer's hold on a source whose waits the consumer may leave and come back to.
+
+    For asyncio; of one task.
+    """
+
+    def poll(self) -> Any:
+        """An item that is ready, WAIT or END. Raises what the source raises."""
+        ...
+
+    def wait_on(self, relay: Relay) -> Generator[Any, Any, Any]:
+        """To be yielded from, after WAIT: the next item or END; WAIT if the relay is interrupted.
+
+        Raises what the source raises. A cancellation of the task is the source's to see first.
+        """
+        ...
+
     async def absorbs(self, error: asyncio.CancelledError) -> bool:
         """Whether a cancellation that met this task was the source's own, and is dealt with.
 
@@ -65,10 +101,10 @@ class Pull(Protocol):
         """
         ...
 
-    async def release(self) -> None:
-        """Cancel the wait that the source stands in, if it stands in one.
+    async def release(self, seconds: float = CLOSE_SECONDS) -> bool:
+        """Cancel the wait that the source stands in, if any; False if that took too long.
 
-        To be called before a scope ends that was entered before the wait began.
+        To be called outside of any scope that was entered after the wait began.
         """
         ...
 
@@ -113,16 +149,16 @@ def _throw(step: Any, error: BaseException) -> Any:
         del error  # its traceback knows this frame: a cycle, and all that the stream held in it
 
 
-async def _cancel_future(future: Any) -> bool:
+async def _cancel_future(future: Any, seconds: float = CLOSE_SECONDS) -> bool:
     """Cancel what an awaitable waits for, as cancelling its task would; whether that was possible.
 
     Only so do the tasks that it waits for learn of it. The future is done when this returns True;
-    one that is not done within five seconds is left alone.
+    one that is not done within `seconds` is left alone.
     """
     if future is None or not future.cancel():
         return False
     clock = asyncio.get_running_loop().time
-    deadline = clock() + _UNWIND_SECONDS
+    deadline = clock() + seconds
     while not future.done() and clock() < deadline:
         try:
             await asyncio.wait((future,), timeout=deadline - clock())
@@ -131,8 +167,8 @@ async def _cancel_future(future: Any) -> bool:
     return bool(future.done())
 
 
-async def unwind(step: Any, waits_for: Any) -> None:
-    """Cancel an awaitable that was begun, and wait for its clean-up, for at most five seconds.
+async def unwind(step: Any, waits_for: Any, seconds: float = CLOSE_SECONDS) -> bool:
+    """Cancel an awaitable that was begun, and wait `seconds` for its clean-up; whether it ended.
 
     What it raises on the way out is dropped: whoever began it has gone another way. No scope of
     anyio's is entered, because the awaitable may be inside one, and those must nest.
@@ -141,17 +177,20 @@ async def unwind(step: Any, waits_for: Any) -> None:
     assert task is not None
     cancelled_before = task.cancelling()
     try:
-        if await _cancel_future(waits_for):
+        if await _cancel_future(waits_for, seconds):
             waits_for = next(step)
         else:
             waits_for = _throw(step, asyncio.CancelledError())
-        async with asyncio.timeout(_UNWIND_SECONDS):
+        async with asyncio.timeout(seconds):
             await resume(step, waits_for)
     except asyncio.CancelledError:
         if task.cancelling() > cancelled_before:
             raise
+    except TimeoutError:
+        return False
     except (StopIteration, StopAsyncIteration, Exception):
-        return
+        return True
+    return True
 
 
 class PlainPull:
@@ -171,11 +210,8 @@ class PlainPull:
         except StopAsyncIteration:
             return END
 
-    async def absorbs(self, error: asyncio.CancelledError) -> bool:
-        return False  # it is never waiting while something is sent
-
-    async def release(self) -> None:
-        pass
+    async def release(self, seconds: float = CLOSE_SECONDS) -> bool:
+        return True  # a wait cannot be left
 
     async def aclose(self) -> None:
         await _close(self._iterator)
@@ -184,7 +220,7 @@ class PlainPull:
 class SteppedPull:
     """A source that is run up to its first wait, to see whether it has an item ready."""
 
-    suspends = True
+    __slots__ = ("_iterator", "_kept", "_kept_error", "_step", "_waits_for")
 
     def __init__(self, iterator: AsyncIterator[Any]) -> None:
         self._iterator = iterator
@@ -215,15 +251,31 @@ class SteppedPull:
             # future next. Until `resume` gives it on, others may await the same future.
             waits_for._asyncio_future_blocking = False
 
-    async def wait(self) -> Any:
-        if self._step is None and (item := self.poll()) is not WAIT:
-            return item
-        # From here on the wait is this task's own: nobody else may throw anything into it.
-        step, self._step = self._step, None
+    def wait_on(self, relay: Relay) -> Generator[Any, Any, Any]:
+        step = self._step
+        if step is None:
+            return self.poll()  # what came of it while something was sent
         try:
-            return await resume(cast("Iterator[Any]", step), self._waits_for)
+            while not relay.is_interrupted:
+                waits_for = self._waits_for
+                try:
+                    yield None if waits_for is None else relay.to(waits_for)
+                except BaseException as error:  # whatever the event loop throws is the source's
+                    self._hold(_throw(step, error))
+                else:
+                    if waits_for is not None and not waits_for.done():
+                        break
+                    self._hold(next(step))
+        except StopIteration as stop:
+            self._step = None
+            return stop.value
         except StopAsyncIteration:
+            self._step = None
             return END
+        except BaseException:
+            self._step = None
+            raise
+        return WAIT
 
     def _take_kept(self) -> Any:
         error, self._kept_error = self._kept_error, None
@@ -271,10 +323,9 @@ class SteppedPull:
         except Exception as failure:
             self._kept_error = failure
 
-    async def release(self) -> None:
+    async def release(self, seconds: float = CLOSE_SECONDS) -> bool:
         step, self._step = self._step, None
-        if step is not None:
-            await unwind(step, self._waits_for)
+        return step is None or await unwind(step, self._waits_for, seconds)
 
     async def aclose(self) -> None:
         await self.release()

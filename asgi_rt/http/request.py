@@ -114,6 +114,19 @@ class Request:
         return parse_options(self.headers.get("content-type", ""))[0]
 
     @property
+    def last_event_id(self) -> str | None:
+        """Where a client of server-sent events wants to go on; None where it does not say.
+
+        It is the `Last-Event-ID` header, which browsers send when they reconnect, or else the
+        parameter `last_event_id` of the query, for a page that knows its place before it connects.
+        """
+        header = self.headers.get("last-event-id")
+        if not header:
+            return self.query.get("last_event_id") or None
+        # Browsers write the id as UTF-8, WHATWG HTML section 9.2.3; headers are read as Latin-1.
+        return header.encode("latin-1").decode("utf-8", "replace")
+
+    @property
     def client(self) -> tuple[str, int] | None:
         """The peer's host and port, where the server knows them."""
         client = self.scope.get("client")

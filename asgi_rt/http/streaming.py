@@ -11,20 +11,21 @@ import anyio
 from asgi_rt.asgi import Message, Receive, Scope, Send
 from asgi_rt.background import Background, run_background
 from asgi_rt.codec import dump_json_line
-from asgi_rt.drain import drain_of
+from asgi_rt.drain import Drain, drain_of
 from asgi_rt.errors import HTTPError
+from asgi_rt.http.group_sender import GroupSender
 from asgi_rt.http.headers import HeadersLike
 from asgi_rt.http.inbox import Inbox
-from asgi_rt.http.pull import PlainPull, Pull, SteppedPull, is_finished, on_asyncio
+from asgi_rt.http.pull import CLOSE_SECONDS, PlainPull, Pull, SteppedPull, is_finished, on_asyncio
 from asgi_rt.http.response import Response, has_body
 from asgi_rt.http.sender import Sender
+from asgi_rt.http.stepped_sender import SteppedSender
 from asgi_rt.http.sync_pull import SyncPull
 
 __all__ = ["CSVResponse", "NDJSONResponse", "Source", "StreamingResponse", "YieldResponse"]
 
 Source: TypeAlias = AsyncIterable[Any] | Iterable[Any]
 
-_CLOSE_SECONDS: Final = 5.0
 _LEAST_CLOSE_SECONDS: Final = 0.25
 _RETRY_AFTER_SECONDS: Final = "2"
 _logger = logging.getLogger("asgi_rt.streaming")
@@ -55,6 +56,12 @@ class StreamingResponse(Response):
     """Whether proxies are asked to pass it on as it comes (`X-Accel-Buffering: no`)."""
     is_refused_in_drain: ClassVar[bool] = True
     """Whether it may not begin while the server goes down: it may have no end."""
+    ends_cleanly: ClassVar[bool] = False
+    """Whether it ends like a whole response when it is cut off: its client asks for the rest."""
+    ping: float | None = None
+    """Seconds without anything to send after which `encode_ping` is sent; None is never."""
+    finish_in_drain: bool = True
+    """Whether the source may go on, within the app's grace, when the server goes down."""
 
     def __init__(
         self,
@@ -93,11 +100,28 @@ class StreamingResponse(Response):
             " use NDJSONResponse or CSVResponse for values"
         )
 
+    def encode_begin(self) -> bytes:
+        """What goes before the first item."""
+        return b""
+
     def encode_end(self) -> bytes:
         """What follows the last item."""
         return b""
 
-    def _head(self) -> Message:
+    def encode_ping(self) -> bytes:
+        """What is sent when nothing else was for `ping` seconds."""
+        return b""
+
+    def encode_farewell(self) -> bytes:
+        """What the client is told when the server goes down."""
+        return b""
+
+    def encode_error(self, error: Exception) -> bytes | None:
+        """What the client is told of an error after the head; None truncates the body."""
+        return None
+
+    def head(self) -> Message:
+        """The `http.response.start` message; asked for when it is sent."""
         return {
             "type": "http.response.start",
             "status": self.status_code,
@@ -113,13 +137,17 @@ class StreamingResponse(Response):
         if self._source is None:
             raise RuntimeError("this response was sent before; its source is used up")
         self._source = None
-        pull = _pull(self._iterator)
+        stepped = on_asyncio()
+        pull = _pull(self._iterator, stepped=stepped)
+        sender = (SteppedSender if stepped else GroupSender)(
+            pull, self, inbox=Inbox.of(receive), send=send
+        )
         completed = False
         try:
             if scope["method"] == "HEAD" or not has_body(self.status_code):
                 completed = await self._send_only_head(send)
             else:
-                completed = await self._stream(pull, scope, Inbox.of(receive), send)
+                completed = await self._stream(sender, drain_of(scope))
         finally:
             if not is_finished(self._iterator):
                 await _close(pull, _close_seconds(scope))
@@ -129,30 +157,18 @@ class StreamingResponse(Response):
     async def _send_only_head(self, send: Send) -> bool:
         self.head_sent = True
         try:
-            await send(self._head())
+            await send(self.head())
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except OSError:
             return False
         return True
 
-    async def _stream(self, pull: Pull, scope: Scope, inbox: Inbox, send: Send) -> bool:
+    async def _stream(self, sender: Sender, drain: Drain | None) -> bool:
         """Send the body; whether all of it was sent."""
-        drain = drain_of(scope)
-        if drain is not None and drain.is_draining and self.is_refused_in_drain:
-            raise _unavailable()
-        sender = Sender(
-            pull,
-            self.encode,
-            self.encode_end,
-            self._head,
-            inbox=inbox,
-            send=send,
-            head_wait=self.head_wait,
-            send_timeout=self.send_timeout,
-            max_lifetime=self.max_lifetime,
-        )
         if drain is not None:
-            drain.add(sender)
+            if drain.is_draining and self.is_refused_in_drain:
+                raise _unavailable()
+            drain.add(sender, sender.begin_drain)
         try:
             await sender.run()
         finally:
@@ -231,9 +247,9 @@ class YieldResponse(StreamingResponse):
         memoryview: "application/octet-stream",
     }
 
-    def _head(self) -> Message:
+    def head(self) -> Message:
         self.headers.setdefault("content-type", "application/octet-stream")
-        return super()._head()
+        return super().head()
 
     def encode(self, item: Any) -> bytes:
         if not self.head_sent and "content-type" not in self.headers:
@@ -268,25 +284,29 @@ def _iterator(source: Any) -> AsyncIterator[Any] | Iterator[Any]:
     )
 
 
-def _pull(iterator: AsyncIterator[Any] | Iterator[Any]) -> Pull:
+def _pull(iterator: AsyncIterator[Any] | Iterator[Any], *, stepped: bool) -> Any:
     if isinstance(iterator, Iterator):
         return SyncPull(iterator)
-    return SteppedPull(iterator) if on_asyncio() else PlainPull(iterator)
+    return SteppedPull(iterator) if stepped else PlainPull(iterator)
 
 
 def _close_seconds(scope: Scope) -> float:
     """How long a source may take to close: when the server goes down, not beyond its grace."""
     drain = drain_of(scope)
     if drain is None or not drain.is_draining:
-        return _CLOSE_SECONDS
-    return min(_CLOSE_SECONDS, max(drain.remaining(), _LEAST_CLOSE_SECONDS))
+        return CLOSE_SECONDS
+    return min(CLOSE_SECONDS, max(drain.remaining(), _LEAST_CLOSE_SECONDS))
 
 
 async def _close(pull: Pull, seconds: float) -> None:
-    with anyio.move_on_after(seconds, shield=True) as scope:
-        try:
-            await pull.aclose()
-        except Exception:
-            _logger.exception("a stream's source failed while it was being closed")
-    if scope.cancelled_caught:
+    # Before a scope is entered: the source may stand inside one of its own, and they must nest.
+    is_closed = await pull.release(seconds)
+    if is_closed:
+        with anyio.move_on_after(seconds, shield=True) as scope:
+            try:
+                await pull.aclose()
+            except Exception:
+                _logger.exception("a stream's source failed while it was being closed")
+        is_closed = not scope.cancelled_caught
+    if not is_closed:
         _logger.warning("a stream's source did not close within %g s", seconds)

@@ -9,9 +9,11 @@ import anyio.to_thread
 
 from asgi_rt.errors import RouteError
 from asgi_rt.http.request import Request
-from asgi_rt.http.streaming import YieldResponse
+from asgi_rt.http.response import Response
+from asgi_rt.http.streaming import StreamingResponse, YieldResponse
+from asgi_rt.sse.stream import EventStream
 
-__all__ = ["Endpoint", "Handler", "handler_name", "make_endpoint"]
+__all__ = ["Endpoint", "Handler", "handler_name", "make_endpoint", "make_event_endpoint"]
 
 Handler: TypeAlias = Callable[..., Any]
 """`async def`, `def`, and both with `yield`; takes the request."""
@@ -25,9 +27,8 @@ def make_endpoint(handler: Handler, route: str, stream_options: dict[str, Any]) 
     Raises RouteError, naming the route, where the handler cannot be called with one request.
     """
     _check_signature(handler, route)
-    if _is(inspect.isasyncgenfunction, handler) or _is(inspect.isgeneratorfunction, handler):
-        _check_options(stream_options, route)
-        return _stream_endpoint(handler, stream_options)
+    if _yields(handler):
+        return _stream_endpoint(handler, YieldResponse, stream_options, route)
     if stream_options:
         raise RouteError(
             f"{route}: {', '.join(stream_options)} is for a handler that yields;"
@@ -36,6 +37,28 @@ def make_endpoint(handler: Handler, route: str, stream_options: dict[str, Any]) 
     if _is(inspect.iscoroutinefunction, handler):
         return handler
     return _thread_endpoint(handler)
+
+
+def make_event_endpoint(handler: Handler, route: str, stream_options: dict[str, Any]) -> Endpoint:
+    """`handler` as one async function of the request that answers with an `EventStream`.
+
+    One that yields gives the events. One that returns gives an iterable of them, a Response of its
+    own, or None: that is a 204, on which an EventSource does not come back. Raises RouteError like
+    `make_endpoint`.
+    """
+    _check_signature(handler, route)
+    if _yields(handler):
+        return _stream_endpoint(handler, EventStream, stream_options, route)
+    _check_options(EventStream, stream_options, route)
+    call = make_endpoint(handler, route, {})
+
+    async def endpoint(request: Request) -> Any:
+        result = await call(request)
+        if result is None or isinstance(result, Response):
+            return result
+        return EventStream(result, **stream_options)
+
+    return endpoint
 
 
 def handler_name(handler: Handler) -> str:
@@ -55,9 +78,17 @@ def _is(test: Callable[[Any], bool], handler: Handler) -> bool:
     return test(handler) or test(type(handler).__call__)
 
 
-def _stream_endpoint(handler: Handler, options: dict[str, Any]) -> Endpoint:
+def _yields(handler: Handler) -> bool:
+    return _is(inspect.isasyncgenfunction, handler) or _is(inspect.isgeneratorfunction, handler)
+
+
+def _stream_endpoint(
+    handler: Handler, stream: type[StreamingResponse], options: dict[str, Any], route: str
+) -> Endpoint:
+    _check_options(stream, options, route)
+
     async def endpoint(request: Request) -> Any:
-        return YieldResponse(handler(request), **options)
+        return stream(handler(request), **options)
 
     return endpoint
 
@@ -91,8 +122,9 @@ def _check_signature(handler: Handler, route: str) -> None:
         ) from None
 
 
-def _check_options(options: dict[str, Any], route: str) -> None:
+def _check_options(stream: type[StreamingResponse], options: dict[str, Any], route: str) -> None:
     try:
-        inspect.signature(YieldResponse).bind(object(), **options)
-    except TypeError as error:
+        # An empty source, so that wrong values are found at registration too.
+        stream((), **options)
+    except (TypeError, ValueError) as error:
         raise RouteError(f"{route}: the options of a stream: {error}") from None

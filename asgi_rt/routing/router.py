@@ -8,7 +8,13 @@ from urllib.parse import quote
 from asgi_rt.asgi import ASGIApp, Scope
 from asgi_rt.errors import HTTPError, ReverseError, RouteError
 from asgi_rt.http.response import RedirectResponse, Response
-from asgi_rt.routing.handlers import Endpoint, Handler, handler_name, make_endpoint
+from asgi_rt.routing.handlers import (
+    Endpoint,
+    Handler,
+    handler_name,
+    make_endpoint,
+    make_event_endpoint,
+)
 from asgi_rt.routing.patterns import (
     CONVERTERS,
     SAFE_IN_SEGMENT,
@@ -37,6 +43,8 @@ class Route:
     endpoint: Endpoint
     name: str
     options: Mapping[str, Any]
+    sse: bool = False
+    """Whether its answer is a stream of server-sent events."""
 
     def __str__(self) -> str:
         return f"{','.join(self.methods)} {self.pattern.text}"
@@ -97,13 +105,15 @@ class Router:
         *,
         methods: tuple[str, ...] | list[str] = ("GET",),
         name: str | None = None,
+        sse: bool = False,
         **stream_options: Any,
     ) -> Route:
         """Register a handler. GET answers HEAD as well, unless HEAD is registered on its own.
 
         `name` is for `path_for`; it defaults to the function's. `stream_options` are
-        StreamingResponse's, for a handler that yields. Raises RouteError for a route that can never
-        match, that stands there already, or whose handler does not take one request.
+        StreamingResponse's, for a handler that yields, or EventStream's, with `sse`. Raises
+        RouteError for a route that can never match, that stands there already, or whose handler
+        does not take one request.
         """
         if isinstance(methods, str):
             raise RouteError(f"{path}: `methods` is a list, as [{methods!r}]")
@@ -115,9 +125,10 @@ class Router:
             if not method or not _METHOD_CHARACTERS.issuperset(method):
                 raise RouteError(f"{label}: {method!r} is not a method")
         pattern = parse_pattern(path, self.converters)
-        endpoint = make_endpoint(handler, label, stream_options)
+        make = make_event_endpoint if sse else make_endpoint
+        endpoint = make(handler, label, stream_options)
         name = handler_name(handler) if name is None else name
-        route = Route(pattern, methods, handler, endpoint, name, stream_options)
+        route = Route(pattern, methods, handler, endpoint, name, stream_options, sse)
         self._insert(route)
         return route
 
@@ -207,9 +218,8 @@ class Router:
         for each in list(router):
             path = prefix + each.pattern.text
             if isinstance(each, Route):
-                self.add_route(
-                    path, each.handler, methods=each.methods, name=each.name, **each.options
-                )
+                again: dict[str, Any] = {"methods": each.methods, "name": each.name}
+                self.add_route(path, each.handler, sse=each.sse, **again, **each.options)
             else:
                 self.mount(path, each.app, name=each.name, lifespan=each.lifespan)
 
@@ -248,6 +258,22 @@ class Router:
     def delete(self, path: str, *, name: str | None = None, **options: Any) -> Callable[[H], H]:
         """Register a handler for DELETE; see `add_route`."""
         return self.route(path, methods=("DELETE",), name=name, **options)
+
+    def sse(
+        self,
+        path: str,
+        *,
+        methods: tuple[str, ...] | list[str] = ("GET",),
+        name: str | None = None,
+        **options: Any,
+    ) -> Callable[[H], H]:
+        """Register a handler that answers with server-sent events: it yields them.
+
+        It may also return an iterable of them, a Response, or None, a 204, which tells an
+        EventSource not to come back. `options` are EventStream's. With other `methods`, such as
+        POST, it may read the body before its first event.
+        """
+        return self.route(path, methods=methods, name=name, sse=True, **options)
 
     # Matching
 

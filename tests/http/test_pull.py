@@ -198,7 +198,7 @@ async def test_the_end_of_a_sync_source_is_not_missed_between_two_looks():
 
 async def test_a_sync_source_that_hangs_is_given_up_and_takes_no_place(monkeypatch):
     monkeypatch.setattr("asgi_rt.http.sync_pull._MAX_THREADS", 1)
-    monkeypatch.setattr("asgi_rt.http.streaming._CLOSE_SECONDS", 0.02)
+    monkeypatch.setattr("asgi_rt.http.streaming.CLOSE_SECONDS", 0.02)
     server, next_server = FakeServer(), FakeServer()
     hanging, let_go, ended = anyio.Event(), threading.Event(), anyio.Event()
     token = anyio.lowlevel.current_token()
