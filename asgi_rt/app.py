@@ -16,6 +16,7 @@ from asgi_rt.error_handlers import UNHANDLED, ErrorHandler, ErrorHandlers
 from asgi_rt.errors import HTTPError
 from asgi_rt.http.request import MAX_BODY_BYTES, Request
 from asgi_rt.http.response import Response
+from asgi_rt.http.streaming import StreamingResponse
 from asgi_rt.lifespan import Lifespan, run_lifespan, serve_lifespan
 from asgi_rt.routing import Converter, Mount, Precedence, Route, Router
 from asgi_rt.routing.router import mounted_scope
@@ -161,6 +162,9 @@ class App(Router):
                 request.response = BEGUN
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 await send({"type": "http.response.body", "body": body, "more_body": False})
+            elif isinstance(result, StreamingResponse):
+                request.response = result
+                await result(scope, request.inbox, send)
             else:
                 await send_result(result, request, send)
         except Exception as error:

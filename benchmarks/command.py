@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks import results, targets
 from benchmarks.model import Plan, Scenario, Size
-from benchmarks.peers import PEERS
+from benchmarks.peers import Peer
 from benchmarks.results import LOCAL, RESULTS
 from benchmarks.scenarios import SCENARIOS, named
 from benchmarks.table import markdown
@@ -31,10 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         only = _peer_names(options.only)
     except ValueError as error:
         parser.error(str(error))
-    result = results.begin(PEERS)
+    result = results.begin(_peers())
     _warn_of_company(result["machine"])
     for scenario in scenarios:
-        _run(scenario, Plan(_size(scenario, options), only), result)
+        _run(scenario, Plan(_size(scenario, options), only, scenario.peers), result)
     result["targets"] = targets.check(result)
     table = markdown(result)
     path = results.write(result, options.output, table)
@@ -73,11 +73,15 @@ def _size(scenario: Scenario, options: argparse.Namespace) -> Size:
     return replace(size, **{name: value for name, value in asked.items() if value is not None})
 
 
+def _peers() -> list[Peer]:
+    return [peer for scenario in SCENARIOS for peer in scenario.peers]
+
+
 def _peer_names(text: str | None) -> frozenset[str] | None:
     if text is None:
         return None
     names = frozenset(name.strip() for name in text.split(","))
-    known = [peer.name for peer in PEERS]
+    known = list(dict.fromkeys(peer.name for peer in _peers()))
     if unknown := sorted(names.difference(known)):
         raise ValueError(f"no peer {', '.join(unknown)}; there are {', '.join(known)}")
     return names

@@ -8,7 +8,8 @@ from typing import Literal
 from benchmarks.peers import PEERS, Peer
 
 Status = Literal["measured", "missing", "wrong"]
-"""`missing`: the peer does not load or start here; `wrong`: it did not answer as it must."""
+"""`missing`: the peer does not load or start here, or the machine does not allow what it is asked;
+`wrong`: it did not answer as it must."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Metric:
 class Size:
     """How much is measured: in each of `rounds`, every arm for about `seconds`.
 
-    `connections` is how many clients load a server at once; in process it says nothing.
+    `connections` is how many clients load a server at once; in process it says nothing. Where it is
+    not speed that is measured, a scenario says what `seconds` are to it.
     """
 
     rounds: int
@@ -78,6 +80,7 @@ class Scenario:
     run: Callable[[Plan], list[Arm]]
     smallest: Size
     normal: Size
+    peers: tuple[Peer, ...] = PEERS
 
 
 def median_ratio(values: list[float], reference: list[float]) -> float | None:
@@ -88,3 +91,10 @@ def median_ratio(values: list[float], reference: list[float]) -> float | None:
     if not values or len(values) != len(reference) or 0 in reference:
         return None
     return median(value / other for value, other in zip(values, reference, strict=True))
+
+
+def median_difference(values: list[float], reference: list[float]) -> float | None:
+    """The median over the rounds of value - reference, or None where a round lacks either."""
+    if not values or len(values) != len(reference):
+        return None
+    return median(value - other for value, other in zip(values, reference, strict=True))

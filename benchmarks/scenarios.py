@@ -2,12 +2,26 @@
 
 from benchmarks.harness.inprocess import MICROSECONDS
 from benchmarks.model import Scenario, Size
-from benchmarks.runs import request_inprocess, request_uvicorn, routes_inprocess
+from benchmarks.peers import SSE_PEERS
+from benchmarks.runs import (
+    request_inprocess,
+    request_uvicorn,
+    routes_inprocess,
+    sse_idle,
+    sse_inprocess,
+    sse_uvicorn,
+)
 
 SMALLEST_INPROCESS = Size(rounds=2, seconds=0.001)
 NORMAL_INPROCESS = Size(rounds=40, seconds=0.025)
 SMALLEST_UVICORN = Size(rounds=1, seconds=0.1, connections=2)
 NORMAL_UVICORN = Size(rounds=5, seconds=1.5, connections=32)
+SMALLEST_STREAM = Size(rounds=1, seconds=0.02)
+NORMAL_STREAM = Size(rounds=5, seconds=0.75)
+SMALLEST_STREAMS = Size(rounds=1, seconds=0.02, connections=4)
+NORMAL_STREAMS = Size(rounds=5, seconds=0.75, connections=100)
+# Of memory, the seconds are how long it must have stood still.
+SMALLEST_IDLE = Size(rounds=1, seconds=0.05, connections=20)
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
@@ -49,6 +63,69 @@ SCENARIOS: tuple[Scenario, ...] = (
         run=request_uvicorn.path_parameter,
         smallest=SMALLEST_UVICORN,
         normal=NORMAL_UVICORN,
+    ),
+    Scenario(
+        name="sse-inprocess",
+        measures="one event stream, its source ready or waiting, without a server",
+        metrics=sse_inprocess.METRICS,
+        run=sse_inprocess.events,
+        smallest=SMALLEST_INPROCESS,
+        normal=NORMAL_INPROCESS,
+        peers=SSE_PEERS,
+    ),
+    Scenario(
+        name="sse-ready",
+        measures="one event stream whose source is always ready, one uvicorn worker",
+        metrics=sse_uvicorn.METRICS,
+        run=sse_uvicorn.ready,
+        smallest=SMALLEST_STREAM,
+        normal=NORMAL_STREAM,
+        peers=SSE_PEERS,
+    ),
+    Scenario(
+        name="sse-ready-many",
+        measures="event streams whose sources are always ready, one uvicorn worker",
+        metrics=sse_uvicorn.METRICS,
+        run=sse_uvicorn.ready,
+        smallest=SMALLEST_STREAMS,
+        normal=NORMAL_STREAMS,
+        peers=SSE_PEERS,
+    ),
+    Scenario(
+        name="sse-waiting",
+        measures="one event stream whose source waits before each event, one uvicorn worker",
+        metrics=sse_uvicorn.METRICS,
+        run=sse_uvicorn.waiting,
+        smallest=SMALLEST_STREAM,
+        normal=NORMAL_STREAM,
+        peers=SSE_PEERS,
+    ),
+    Scenario(
+        name="sse-waiting-many",
+        measures="event streams whose sources wait before each event, one uvicorn worker",
+        metrics=sse_uvicorn.METRICS,
+        run=sse_uvicorn.waiting,
+        smallest=SMALLEST_STREAMS,
+        normal=NORMAL_STREAMS,
+        peers=SSE_PEERS,
+    ),
+    Scenario(
+        name="sse-idle",
+        measures="memory of idle event streams, a fresh server each round",
+        metrics=sse_idle.METRICS,
+        run=sse_idle.idle,
+        smallest=SMALLEST_IDLE,
+        normal=Size(rounds=3, seconds=0.5, connections=1_000),
+        peers=SSE_PEERS,
+    ),
+    Scenario(
+        name="sse-idle-many",
+        measures="memory of very many idle event streams, a fresh server each round",
+        metrics=sse_idle.METRICS,
+        run=sse_idle.idle,
+        smallest=SMALLEST_IDLE,
+        normal=Size(rounds=2, seconds=0.5, connections=10_000),
+        peers=SSE_PEERS,
     ),
 )
 

@@ -1,31 +1,52 @@
-"""The figures that the project promises, each a ratio of two arms of one scenario."""
+"""The figures that the project promises, each of one arm of a scenario, mostly beside another."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Literal
 
-from benchmarks.model import median_ratio
+from benchmarks.model import Metric, median_difference, median_ratio
 from benchmarks.results import Result
+from benchmarks.runs import sse_idle
 from benchmarks.runs.request_inprocess import RAW_HELLO
 from benchmarks.runs.routes_inprocess import FEW, MANY, label
+from benchmarks.runs.sse_uvicorn import P99
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`arm` over `against`, as the median of the ratios per round, is at most or at least `limit`.
+    """A figure of `arm` in `scenario` is at most or at least `limit`.
 
-    Both are labels of arms in `scenario`; the figure is that scenario's first metric.
+    What is compared is, as `relation` says, the median over the rounds of the arm's figure divided
+    by that of the arm `against`, of the difference of the two, or, against none, the arm's own.
+    The figure is that of `metric`, or the scenario's first.
     """
 
     scenario: str
     arm: str
-    against: str
+    against: str | None
     comparison: Literal["<=", ">="]
     limit: float
+    relation: Literal["ratio", "difference"] = "ratio"
+    metric: Metric | None = None
 
     def promise(self) -> str:
         words = {"<=": "at most", ">=": "at least"}[self.comparison]
-        return f"{self.scenario}: {self.arm} {words} {self.limit:g} x {self.against}"
+        figure = f"{self.metric.title} of {self.arm}" if self.metric else self.arm
+        if self.against is None:
+            limit = f"{self.limit:g}"
+        elif self.relation == "ratio":
+            limit = f"{self.limit:g} x {self.against}"
+        else:
+            limit = f"{self.against} + {self.limit:g}"
+        return f"{self.scenario}: {figure} {words} {limit}"
+
+    def value(self, figures: list[float], against: list[float]) -> float | None:
+        """What is compared with the limit; None where it was not measured in every round."""
+        if self.against is None:
+            return median(figures) if figures else None
+        compare = median_ratio if self.relation == "ratio" else median_difference
+        return compare(figures, against)
 
     def kept_by(self, value: float) -> bool:
         return value <= self.limit if self.comparison == "<=" else value >= self.limit
@@ -51,6 +72,11 @@ TARGETS: tuple[Target, ...] = (
     _flat_routes(typed=True),
     Target("json-uvicorn", "asgi_rt", "raw", ">=", 0.9),
     Target("path-uvicorn", "asgi_rt", "raw", ">=", 0.9),
+    Target("sse-ready", "asgi_rt", "raw", ">=", 4.0),
+    Target("sse-ready", "asgi_rt", "fastapi", ">=", 35.0),
+    Target("sse-ready", "asgi_rt", "raw", "<=", 1.0, relation="difference", metric=P99),
+    Target("sse-waiting", "asgi_rt", "raw", ">=", 0.9),
+    Target("sse-idle-many", "asgi_rt", None, "<=", 12.0, metric=sse_idle.KIB),
 )
 
 
@@ -68,13 +94,11 @@ def _check(result: Result, target: Target) -> dict[str, Any] | None:
     record = result["scenarios"].get(target.scenario)
     if record is None:
         return None
-    arms = {arm["label"]: arm for arm in record["arms"]}
-    if target.arm not in arms or target.against not in arms:
+    arms = {arm["label"]: arm["samples"] for arm in record["arms"]}
+    if target.arm not in arms or target.against not in (None, *arms):
         return None
-    primary = record["metrics"][0]["key"]
-    value = median_ratio(
-        arms[target.arm]["samples"].get(primary, []),
-        arms[target.against]["samples"].get(primary, []),
-    )
+    key = target.metric.key if target.metric else record["metrics"][0]["key"]
+    against = [] if target.against is None else arms[target.against].get(key, [])
+    value = target.value(arms[target.arm].get(key, []), against)
     met = value is not None and target.kept_by(value)
     return {"promise": target.promise(), "value": value, "met": met}

@@ -1,7 +1,6 @@
-"""Waiting for one ASGI message to be sent, with a bound on how long the client may take.
+"""Waiting for one ASGI message to be sent while the stream's source stands in a wait of its own.
 
-A send that the server takes at once, which is nearly every one, does not come here: only one that
-has to wait does.
+A send that the server takes at once, which is nearly every one, does not come here.
 """
 
 import asyncio
@@ -10,63 +9,46 @@ from typing import Any
 from asgi_rt.errors import SendTimeout
 from asgi_rt.http.pull import SteppablePull, unwind
 
-__all__ = ["Delivery"]
+__all__ = ["deliver"]
 
 
-class Delivery:
-    """A `send` that was run up to its first wait, while a source is pulled in the same task.
+async def deliver(step: Any, waits_for: Any, pull: SteppablePull, timeout: float | None) -> None:
+    """Carry on a `send` that was run up to its first wait: `waits_for` is what `step` gave.
 
-    `step` is the iterator of the awaitable and `waits_for` what it yielded.
+    Raises what the send raises, and SendTimeout after `timeout` seconds. It is the send's readiness
+    that is waited for: a cancellation that comes may be a timeout that the source has set on this
+    task. Were the send awaited, it would be the one to be cancelled, and a chunk would be lost for
+    good.
     """
-
-    __slots__ = ("_pull", "_step", "_waits_for")
-
-    def __init__(self, step: Any, waits_for: Any, pull: SteppablePull) -> None:
-        self._step = step
-        self._waits_for = waits_for
-        self._pull = pull
-
-    async def wait(self, timeout: float | None, ended: asyncio.Future[None]) -> bool:
-        """Carry it on. False when `ended` was done before: then the send is cancelled.
-
-        Raises what the send raises, and SendTimeout after `timeout` seconds. It is the send's
-        readiness that is waited for: a cancellation that comes may be a timeout that the source
-        has set on this task at a wait of its own. Were the send awaited, it would be the one to be
-        cancelled, and a chunk would be lost for good.
-        """
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        while True:
-            waits_for = self._waits_for
-            try:
-                await _until_ready(waits_for, deadline, ended)
-            except asyncio.CancelledError as error:
-                if await self._pull.absorbs(error):
-                    continue
-                await unwind(self._step, waits_for)
-                raise
-            if not ended.done() if waits_for is None else waits_for.done():
-                try:
-                    self._waits_for = next(self._step)
-                except StopIteration:
-                    return True
+    loop = asyncio.get_running_loop()
+    deadline = None if timeout is None else loop.time() + timeout
+    while True:
+        try:
+            is_ready = await _ready(waits_for, deadline)
+        except asyncio.CancelledError as error:
+            if await pull.absorbs(error):
                 continue
-            await unwind(self._step, waits_for)
-            if ended.done():
-                return False
+            await unwind(step, waits_for)
+            raise
+        if not is_ready:
             assert timeout is not None
+            await unwind(step, waits_for)
             raise SendTimeout(timeout)
+        try:
+            waits_for = next(step)
+        except StopIteration:
+            return
 
 
-async def _until_ready(waits_for: Any, deadline: float | None, ended: asyncio.Future[None]) -> None:
-    """Wait until what an awaitable yielded to asyncio is done, or `ended` is, or it is too late."""
+async def _ready(waits_for: Any, deadline: float | None) -> bool:
+    """Wait until what an awaitable yielded to asyncio is done; False when the deadline is over."""
     if waits_for is None:  # a bare yield: one turn of the loop
         await asyncio.sleep(0)
-        return
+        return True
     # What asyncio's task does when it takes a future: the mark says that somebody waits for it.
     waits_for._asyncio_future_blocking = False
     remaining = None
     if deadline is not None:
         remaining = max(0.0, deadline - asyncio.get_running_loop().time())
-    futures = (waits_for, ended)
-    await asyncio.wait(futures, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait((waits_for,), timeout=remaining)
+    return bool(done)

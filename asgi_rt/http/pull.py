@@ -3,8 +3,7 @@
 What is ready can be joined into one send; before a wait, what is pending must be sent. The
 question is only answered by trying: the source's `__anext__` is run up to its first wait, and if
 it gets to an item without one, the item was ready. That is `SteppedPull`. The wait is then carried
-on as if nothing had happened, in the same task, so the source notices nothing; and while it stands
-there the task may do something else, such as sending a ping.
+on as if nothing had happened, in the same task, so the source notices nothing.
 
 It relies on what an asyncio task does with the futures that are yielded to it; on trio a wait that
 has begun must be the task's next, so `PlainPull` treats every item as one to wait for. Iterators
@@ -13,11 +12,9 @@ that are not asynchronous run in worker threads: see `sync_pull`.
 
 import asyncio
 import types
-from collections.abc import AsyncIterator, Awaitable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Generator
 from enum import Enum
 from typing import Any, Final, Protocol
-
-from asgi_rt.http.relay import Relay
 
 __all__ = [
     "CLOSE_SECONDS",
@@ -77,20 +74,20 @@ class Pull(Protocol):
 
 
 class SteppablePull(Protocol):
-    """One consumer's hold on a source whose waits the consumer may leave and come back to.
+    """One consumer's hold on a source, on asyncio. Not to be used by two tasks at once."""
 
-    For asyncio; of one task.
+    items: AsyncIterator[Any] | None
+    """The source itself: the quickest way to an item that must be waited for, instead of `poll`.
+
+    For when the source stands in no wait. None where it has to be polled.
     """
 
     def poll(self) -> Any:
         """An item that is ready, WAIT or END. Raises what the source raises."""
         ...
 
-    def wait_on(self, relay: Relay) -> Generator[Any, Any, Any]:
-        """To be yielded from, after WAIT: the next item or END; WAIT if the relay is interrupted.
-
-        Raises what the source raises. A cancellation of the task is the source's to see first.
-        """
+    def wait(self) -> Awaitable[Any]:
+        """After WAIT: the next item or END. Raises what the source raises."""
         ...
 
     async def absorbs(self, error: asyncio.CancelledError) -> bool:
@@ -102,7 +99,7 @@ class SteppablePull(Protocol):
         ...
 
     async def release(self, seconds: float = CLOSE_SECONDS) -> bool:
-        """Cancel the wait that the source stands in, if any; False if that took too long.
+        """Cancel the wait that the source was left in, if any; False if that took too long.
 
         To be called outside of any scope that was entered after the wait began.
         """
@@ -122,7 +119,7 @@ def on_asyncio() -> bool:
 
 
 @types.coroutine
-def resume(step: Iterator[Any], waits_for: Any) -> Generator[Any, Any, Any]:
+def resume(step: Any, waits_for: Any) -> Generator[Any, Any, Any]:
     """Carry on an awaitable that was begun with `next(step)` and waits for what that gave."""
     if waits_for is not None:
         waits_for._asyncio_future_blocking = True
@@ -133,7 +130,7 @@ def resume(step: Iterator[Any], waits_for: Any) -> Generator[Any, Any, Any]:
             except BaseException as error:  # whatever the event loop throws is the awaitable's
                 waits_for = _throw(step, error)
             else:
-                waits_for = next(step)
+                return (yield from step)
     except StopIteration as stop:
         return stop.value
 
@@ -220,10 +217,12 @@ class PlainPull:
 class SteppedPull:
     """A source that is run up to its first wait, to see whether it has an item ready."""
 
-    __slots__ = ("_iterator", "_kept", "_kept_error", "_step", "_waits_for")
+    __slots__ = ("_iterator", "_kept", "_kept_error", "_step", "_waits_for", "items")
 
     def __init__(self, iterator: AsyncIterator[Any]) -> None:
         self._iterator = iterator
+        # Not everything that has `__anext__` can be looped over.
+        self.items = iterator if hasattr(iterator, "__aiter__") else None
         self._step: Any = None
         self._waits_for: Any = None
         self._kept: Any = _EMPTY
@@ -235,7 +234,7 @@ class SteppedPull:
         if self._kept is not _EMPTY or self._kept_error is not None:
             return self._take_kept()
         try:
-            step = self._iterator.__anext__().__await__()
+            step: Any = self._iterator.__anext__().__await__()
             self._hold(next(step))
         except StopIteration as stop:
             return stop.value
@@ -248,34 +247,16 @@ class SteppedPull:
         self._waits_for = waits_for
         if waits_for is not None:
             # The mark by which asyncio tells `await` from `yield`, for the one who takes the
-            # future next. Until `resume` gives it on, others may await the same future.
+            # future next. Until `wait` gives it on, others may await the same future.
             waits_for._asyncio_future_blocking = False
 
-    def wait_on(self, relay: Relay) -> Generator[Any, Any, Any]:
-        step = self._step
-        if step is None:
-            return self.poll()  # what came of it while something was sent
+    async def wait(self) -> Any:
+        # From here on the wait is this task's own: nobody else may throw anything into it.
+        step, self._step = self._step, None
         try:
-            while not relay.is_interrupted:
-                waits_for = self._waits_for
-                try:
-                    yield None if waits_for is None else relay.to(waits_for)
-                except BaseException as error:  # whatever the event loop throws is the source's
-                    self._hold(_throw(step, error))
-                else:
-                    if waits_for is not None and not waits_for.done():
-                        break
-                    self._hold(next(step))
-        except StopIteration as stop:
-            self._step = None
-            return stop.value
+            return await resume(step, self._waits_for)
         except StopAsyncIteration:
-            self._step = None
             return END
-        except BaseException:
-            self._step = None
-            raise
-        return WAIT
 
     def _take_kept(self) -> Any:
         error, self._kept_error = self._kept_error, None

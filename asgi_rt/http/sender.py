@@ -34,6 +34,10 @@ class Body(Protocol):
     finish_in_drain: bool
     """Whether the source may go on after the farewell when the server goes down."""
 
+    def close_seconds(self) -> float:
+        """How long what is cancelled may take to end."""
+        ...
+
     def head(self) -> Message:
         """The `http.response.start` message. Asked for once, after `encode` of the first item,
         unless that keeps the client waiting for more than `head_wait`.

@@ -18,7 +18,6 @@ from asgi_rt.http.headers import HeadersLike
 from asgi_rt.http.inbox import Inbox
 from asgi_rt.http.pull import CLOSE_SECONDS, PlainPull, Pull, SteppedPull, is_finished, on_asyncio
 from asgi_rt.http.response import Response, has_body
-from asgi_rt.http.sender import Sender
 from asgi_rt.http.stepped_sender import SteppedSender
 from asgi_rt.http.sync_pull import SyncPull
 
@@ -58,6 +57,8 @@ class StreamingResponse(Response):
     """Whether it may not begin while the server goes down: it may have no end."""
     ends_cleanly: ClassVar[bool] = False
     """Whether it ends like a whole response when it is cut off: its client asks for the rest."""
+    says_farewell: ClassVar[bool] = False
+    """Whether the client is told, by `encode_farewell`, when the server goes down."""
     ping: float | None = None
     """Seconds without anything to send after which `encode_ping` is sent; None is never."""
     finish_in_drain: bool = True
@@ -86,6 +87,7 @@ class StreamingResponse(Response):
         self.head_sent = False
         self._source: Source | None = source
         self._iterator = _iterator(source)
+        self._drain: Drain | None = None
 
     def encode(self, item: Any) -> bytes:
         """The bytes that one item of the source stands for; a subclass may take other items."""
@@ -120,6 +122,13 @@ class StreamingResponse(Response):
         """What the client is told of an error after the head; None truncates the body."""
         return None
 
+    def close_seconds(self) -> float:
+        """How long the source may take to close: when the server goes down, not past its grace."""
+        drain = self._drain
+        if drain is None or not drain.is_draining:
+            return CLOSE_SECONDS
+        return min(CLOSE_SECONDS, max(drain.remaining(), _LEAST_CLOSE_SECONDS))
+
     def head(self) -> Message:
         """The `http.response.start` message; asked for when it is sent."""
         return {
@@ -137,20 +146,32 @@ class StreamingResponse(Response):
         if self._source is None:
             raise RuntimeError("this response was sent before; its source is used up")
         self._source = None
+        drain = self._drain = drain_of(scope)
         stepped = on_asyncio()
         pull = _pull(self._iterator, stepped=stepped)
-        sender = (SteppedSender if stepped else GroupSender)(
-            pull, self, inbox=Inbox.of(receive), send=send
-        )
         completed = False
         try:
             if scope["method"] == "HEAD" or not has_body(self.status_code):
                 completed = await self._send_only_head(send)
-            else:
-                completed = await self._stream(sender, drain_of(scope))
+                return
+            if drain is not None and drain.is_draining and self.is_refused_in_drain:
+                raise _unavailable()
+            make_sender = SteppedSender if stepped else GroupSender
+            sender = make_sender(pull, self, inbox=Inbox.of(receive), send=send)
+            if drain is not None:
+                drain.add(sender, sender.begin_drain if self.says_farewell else None)
+            try:
+                await sender.run()
+            finally:
+                self.head_sent = sender.head_sent
+                if drain is not None:
+                    drain.remove(sender)
+            completed = sender.is_complete
+            if sender.was_cut_off and not sender.head_sent:
+                raise _unavailable() if drain is not None and drain.is_draining else _too_slow()
         finally:
             if not is_finished(self._iterator):
-                await _close(pull, _close_seconds(scope))
+                await _close(pull, self.close_seconds())
             if self.background is not None:
                 await run_background(self.background, scope, completed=completed)
 
@@ -162,22 +183,6 @@ class StreamingResponse(Response):
         except OSError:
             return False
         return True
-
-    async def _stream(self, sender: Sender, drain: Drain | None) -> bool:
-        """Send the body; whether all of it was sent."""
-        if drain is not None:
-            if drain.is_draining and self.is_refused_in_drain:
-                raise _unavailable()
-            drain.add(sender, sender.begin_drain)
-        try:
-            await sender.run()
-        finally:
-            self.head_sent = sender.head_sent
-            if drain is not None:
-                drain.remove(sender)
-        if sender.was_cut_off and not sender.head_sent:
-            raise _unavailable() if drain is not None and drain.is_draining else _too_slow()
-        return sender.is_complete
 
 
 class NDJSONResponse(StreamingResponse):
@@ -288,14 +293,6 @@ def _pull(iterator: AsyncIterator[Any] | Iterator[Any], *, stepped: bool) -> Any
     if isinstance(iterator, Iterator):
         return SyncPull(iterator)
     return SteppedPull(iterator) if stepped else PlainPull(iterator)
-
-
-def _close_seconds(scope: Scope) -> float:
-    """How long a source may take to close: when the server goes down, not beyond its grace."""
-    drain = drain_of(scope)
-    if drain is None or not drain.is_draining:
-        return CLOSE_SECONDS
-    return min(CLOSE_SECONDS, max(drain.remaining(), _LEAST_CLOSE_SECONDS))
 
 
 async def _close(pull: Pull, seconds: float) -> None:

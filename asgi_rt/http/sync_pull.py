@@ -5,14 +5,13 @@ items as they come, during the batch too, so a source that blocks holds nothing 
 already given.
 """
 
-import asyncio
 import contextvars
 import inspect
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -21,7 +20,6 @@ import anyio
 import anyio.lowlevel
 
 from asgi_rt.http.pull import CLOSE_SECONDS, END, WAIT
-from asgi_rt.http.relay import Relay
 from asgi_rt.http.threads import Threads
 
 __all__ = ["SyncPull"]
@@ -44,14 +42,15 @@ def _threads_of_this_loop() -> Threads:
 
 
 class SyncPull:
-    """A hold on an iterator that may block: a `Pull` and a `SteppablePull` at once."""
+    """A hold on an iterator that may block, like `Pull`: one consumer, on one event loop."""
 
     suspends = True
+    items = None
 
     def __init__(self, iterator: Iterator[Any]) -> None:
         self._iterator = iterator
         self._ready: deque[Any] = deque()
-        self._on_arrival: Callable[[], object] | None = None
+        self._arrived: anyio.Event | None = None
         self._is_pulling = False
         self._is_closing = False
         self._is_abandoned = False
@@ -76,27 +75,14 @@ class SyncPull:
 
     async def wait(self) -> Any:
         while (item := self.poll()) is WAIT:
-            arrived = anyio.Event()
-            if self._is_coming(arrived.set):
-                await arrived.wait()
+            arrived = self._arrived = anyio.Event()
+            if not self._is_pulling:
+                # The thread says how the source ended before it says that it is gone.
+                if self._end is not None or self._ready:
+                    continue
+                self._submit(self._pull_batch)
+            await arrived.wait()
         return item
-
-    def wait_on(self, relay: Relay) -> Generator[Any, Any, Any]:
-        while (item := self.poll()) is WAIT and not relay.is_interrupted:
-            arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            if self._is_coming(partial(_settle, arrived)):
-                yield relay.to(arrived)
-        return item
-
-    def _is_coming(self, on_arrival: Callable[[], object]) -> bool:
-        """Have something pulled, and `on_arrival` called then; False if it may be there already."""
-        self._on_arrival = on_arrival
-        if not self._is_pulling:
-            # The thread says how the source ended before it says that it is gone.
-            if self._end is not None or self._ready:
-                return False
-            self._submit(self._pull_batch)
-        return True
 
     async def absorbs(self, error: BaseException) -> bool:
         return False  # the source runs in another thread and knows nothing of this task
@@ -161,8 +147,8 @@ class SyncPull:
 
     def _on_told(self) -> None:
         self._is_told = False
-        if self._on_arrival is not None:
-            self._on_arrival()
+        if self._arrived is not None:
+            self._arrived.set()
 
     async def aclose(self) -> None:
         """End the source. Cancelled while that blocks, it leaves the rest to the thread."""
@@ -187,14 +173,8 @@ class SyncPull:
 
     async def _batch_over(self) -> None:
         while self._is_pulling:
-            arrived = anyio.Event()
-            self._on_arrival = arrived.set
+            arrived = self._arrived = anyio.Event()
             await arrived.wait()
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _needs_a_thread(iterator: Iterator[Any]) -> bool:

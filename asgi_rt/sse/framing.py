@@ -6,16 +6,25 @@ ordinary characters, so `str.splitlines` has no place here. What this module wri
 with LF alone.
 """
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from asgi_rt.codec import dump_json
+from asgi_rt.codec import dump_json, dump_plain
 
-__all__ = ["Decoder", "Event", "EventTooLarge", "encode", "encode_comment", "encode_data"]
+__all__ = [
+    "Decoder",
+    "Event",
+    "EventTooLarge",
+    "encode",
+    "encode_comment",
+    "encode_data",
+    "encode_item",
+]
 
 # As numbers: bytes are searched for a number in a quarter of the time.
 _NUL: Final = 0
 _LF: Final = 10
 _CR: Final = 13
+_FRAME_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _BOM: Final = b"\xef\xbb\xbf"
 # The most milliseconds a `retry` field may hold: 18 digits, thirty million years. int() refuses
 # some thousands of digits, and a client that never comes back is nothing to ask for.
@@ -44,11 +53,11 @@ class Event:
     only if there is data, the empty str included.
 
     Raises ValueError for a line end in `event` or `id`, a NUL in `id`, a `retry` that is not an
-    integer from 0 to 18 digits, and if there is no field at all; TypeError for an `event`, `id` or
-    `comment` that is no str. What `data` cannot be sent is told by `encode`.
+    integer of at most 18 digits, and if there is no field at all; TypeError for an `event`, `id`
+    or `comment` that is no str. Data that cannot be sent is refused by `encode`.
     """
 
-    # Written by hand: 0.1 us to construct from data, a frozen dataclass with a check takes 0.6 us.
+    # Written by hand: 0.15 us to construct from data; a frozen dataclass with a check takes 0.6.
     __match_args__ = ("data", "event", "id", "retry", "comment")
     __slots__ = ("_comment", "_data", "_event", "_id", "_retry")
 
@@ -103,6 +112,22 @@ class Event:
         """Text that clients ignore. None in an event that was decoded."""
         return self._comment
 
+    def encode(self) -> bytes:
+        """Its bytes; see the function of that name."""
+        # Not through the properties: they make it half a microsecond longer.
+        head = ""
+        if self._comment is not None:
+            head = f": {_commented(self._comment)}\n"
+        if self._event is not None:
+            head += f"event: {self._event}\n"
+        if self._id is not None:
+            head += f"id: {self._id}\n"
+        if self._retry is not None:
+            head += f"retry: {self._retry}\n"
+        if self._data is None:
+            return f"{head}\n".encode()
+        return head.encode() + encode_data(self._data) if head else encode_data(self._data)
+
     def _fields(self) -> tuple[Any, str | None, str | None, int | None, str | None]:
         return self._data, self._event, self._id, self._retry, self._comment
 
@@ -136,7 +161,9 @@ def _check_retry(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"an event's retry is an int, in milliseconds, not {value!r}")
     if not 0 <= value < 10**_MAX_RETRY_DIGITS:
-        raise ValueError(f"an event's retry is from 0 to {_MAX_RETRY_DIGITS} digits, not {value}")
+        raise ValueError(
+            f"an event's retry is 0 or more, of at most {_MAX_RETRY_DIGITS} digits, not {value}"
+        )
 
 
 def encode(event: Event) -> bytes:
@@ -145,18 +172,7 @@ def encode(event: Event) -> bytes:
     The fields stand in the order comment, event, id, retry, data. Raises TypeError for data that
     is not JSON, UnicodeEncodeError (a ValueError) for a str that holds a lone surrogate.
     """
-    head = ""
-    if (comment := event.comment) is not None:
-        head = f": {_commented(comment)}\n"
-    if (name := event.event) is not None:
-        head += f"event: {name}\n"
-    if (id := event.id) is not None:  # noqa: A001 - the field's name
-        head += f"id: {id}\n"
-    if (retry := event.retry) is not None:
-        head += f"retry: {retry}\n"
-    if (data := event.data) is None:
-        return f"{head}\n".encode()
-    return head.encode() + encode_data(data) if head else encode_data(data)
+    return event.encode()
 
 
 def encode_data(value: Any) -> bytes:
@@ -164,11 +180,47 @@ def encode_data(value: Any) -> bytes:
 
     The cheap way for one value. Raises like `encode`.
     """
-    raw = value.encode() if isinstance(value, str) else dump_json(value)
-    # JSON is searched as well: a piece that was serialised elsewhere may be spread over lines.
-    if _LF in raw or _CR in raw:
-        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\ndata: ")
-    return b"data: %b\n\n" % raw
+    if isinstance(value, str):
+        raw = value.encode()
+    else:
+        try:
+            raw = dump_plain(value)
+        except TypeError:
+            raw = dump_json(value)
+    return b"data: %b\n\n" % (_spread(raw) if _LF in raw or _CR in raw else raw)
+
+
+def encode_item(item: Any) -> bytes:
+    """The bytes of what a stream may give: an Event, whole frames as bytes, or an event's data.
+
+    Raises like `encode`, and ValueError for bytes that do not end with a blank line.
+    """
+    # The commonest goes without a further call: a tenth of what an event costs.
+    if item.__class__ is dict:
+        try:
+            raw = dump_plain(item)
+        except TypeError:
+            raw = dump_json(item)
+        return b"data: %b\n\n" % (_spread(raw) if _LF in raw or _CR in raw else raw)
+    if isinstance(item, Event):
+        return item.encode()
+    if isinstance(item, bytes | bytearray | memoryview):
+        return _whole_frames(bytes(cast("bytes", item)))
+    return encode_data(item)
+
+
+def _spread(raw: bytes) -> bytes:
+    """Data of several lines. JSON too: a piece that was serialised elsewhere may hold line ends."""
+    return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\ndata: ")
+
+
+def _whole_frames(frames: bytes) -> bytes:
+    if frames and not frames.endswith(_FRAME_ENDS):
+        raise ValueError(
+            "bytes in a stream of events are frames that end with a blank line, as encode() makes"
+            " them; yield str for the data of an event"
+        )
+    return frames
 
 
 def encode_comment(text: str) -> bytes:

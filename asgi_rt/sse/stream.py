@@ -1,18 +1,17 @@
 """A response that is a stream of server-sent events."""
 
 import random
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from asgi_rt.background import Background
 from asgi_rt.errors import HTTPError
 from asgi_rt.http.headers import HeadersLike
 from asgi_rt.http.streaming import Source, StreamingResponse
-from asgi_rt.sse.framing import Event, encode, encode_comment, encode_data
+from asgi_rt.sse.framing import Event, encode, encode_comment, encode_item
 
 __all__ = ["EventStream"]
 
 _PING: Final = encode_comment("ping")
-_FRAME_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _GOING_DOWN: Final = Event(comment="the server is going down")
 
 
@@ -44,6 +43,7 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
     ends_cleanly: ClassVar[bool] = True
+    says_farewell: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -81,17 +81,8 @@ class EventStream(StreamingResponse):
         self._error_events = error_events
         self._farewell = farewell
 
-    def encode(self, item: Any) -> bytes:
-        if isinstance(item, Event):
-            return encode(item)
-        if isinstance(item, bytes):
-            if item and not item.endswith(_FRAME_ENDS):
-                raise ValueError(
-                    "bytes in a stream of events are frames that end with a blank line, as"
-                    " encode() makes them; yield str for the data of an event"
-                )
-            return item
-        return encode_data(item)
+    # Static, as it needs nothing of the stream, which is a tenth of the time of a small event.
+    encode = staticmethod(encode_item)  # pyright: ignore[reportAssignmentType] - both call it alike
 
     def encode_begin(self) -> bytes:
         return b"" if self._retry is None else _retry_within(self._retry, 0.5, 1.5)

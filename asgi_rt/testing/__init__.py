@@ -14,6 +14,9 @@ async with AsyncTestClient(app) as client:          # runs the lifespan
         exchange.freeze()
         await exchange.wait_blocked()                # the app's send waits for the reader
         exchange.disconnect()
+
+    async with client.events("/prices") as events:  # server-sent events
+        assert (await events.next_event()).data == "1.25"
 ```
 
 `Exchange.of(response)`, and `SyncExchange.of(response)` with the blocking client, give the
@@ -42,19 +45,25 @@ from asgi_rt.testing.errors import (
     IncompleteResponseError,
     MessageError,
 )
+from asgi_rt.testing.events import Events, StreamEndedError
 from asgi_rt.testing.exchange import Exchange
 from asgi_rt.testing.protocol import ServerPush
-from asgi_rt.testing.sync import SyncExchange, TestClient
+from asgi_rt.testing.sync import TestClient
+from asgi_rt.testing.sync_events import SyncEvents
+from asgi_rt.testing.sync_exchange import SyncExchange
 
 __all__ = [
     "AppError",
     "AsyncTestClient",
     "ClientGoneError",
     "CloseTimeoutError",
+    "Events",
     "Exchange",
     "IncompleteResponseError",
     "MessageError",
     "ServerPush",
+    "StreamEndedError",
+    "SyncEvents",
     "SyncExchange",
     "TestClient",
 ]

@@ -8,6 +8,7 @@ import httpx2
 
 from asgi_rt.asgi import ASGIApp
 from asgi_rt.testing.content import ThreadedContent
+from asgi_rt.testing.events import EventOptions, Events
 from asgi_rt.testing.exchange import Exchange
 from asgi_rt.testing.options import ClientOptions, RequestOptions, ServerOptions
 from asgi_rt.testing.transport import AppTransport
@@ -95,6 +96,13 @@ class AsyncTestClient(httpx2.AsyncClient):
             yield exchange
         finally:
             await exchange.aclose()
+
+    def events(self, url: str, **options: Unpack[EventOptions]) -> Events:
+        """The event stream at `url`; entering it connects, leaving it is a disconnect.
+
+        The options are those of `EventSource`, with `reconnect=False` and `max_attempts=10`.
+        """
+        return Events(url, client=self, **options)
 
     def build_request(self, *args: Any, **kwargs: Any) -> httpx2.Request:
         """As httpx2's, but a blocking iterable is good as content too: a thread pulls it."""

@@ -71,6 +71,10 @@ class LoopThread:
             raise result.error
         return cast("T", result.value)
 
+    def run(self, function: Callable[[], T]) -> T:
+        """As `call`, for a function that waits for nothing."""
+        return self.call(_run, function)
+
     def close(self, timeout: float | None) -> None:
         """End the loop and its thread, waiting `timeout` seconds at most. May be called again."""
         with self._starting:
@@ -150,3 +154,7 @@ async def _capture(function: Callable[..., Awaitable[T]], args: tuple[Any, ...])
         raise
     except BaseException as error:  # SystemExit, for one, would end the loop
         return _Result(None, error)
+
+
+async def _run(function: Callable[[], T]) -> T:
+    return function()

@@ -1,115 +1,20 @@
 """The blocking test client: httpx2's `Client` in front of an app that runs in a loop thread."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Any, Literal, Self, TypeVar, Unpack
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Literal, Self, Unpack
 
 import httpx2
 
 from asgi_rt.asgi import ASGIApp
-from asgi_rt.testing.exchange import EXTENSION, Exchange
+from asgi_rt.testing.events import EventOptions, Events
 from asgi_rt.testing.options import ClientOptions, RequestOptions, ServerOptions
 from asgi_rt.testing.portal import LoopThread
+from asgi_rt.testing.sync_events import SyncEvents
+from asgi_rt.testing.sync_exchange import SyncExchange
 from asgi_rt.testing.transport import AppTransport
-from asgi_rt.testing.view import ExchangeView
 
-__all__ = ["SyncExchange", "TestClient"]
-
-T = TypeVar("T")
-
-
-class SyncExchange(ExchangeView):
-    """An `Exchange` for callers without an event loop: the same controls, blocking.
-
-    Every method may be called from any thread but the app's own, also while another one reads.
-    """
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        loop: LoopThread,
-        on_response: Callable[[httpx2.Response], None] | None = None,
-    ) -> None:
-        super().__init__(exchange._parts)
-        self._exchange = exchange
-        self._loop = loop
-        self._on_response = on_response
-        self._response: httpx2.Response | None = None
-
-    @classmethod
-    def of(cls, response: httpx2.Response) -> Self:
-        """The exchange behind a response of a `TestClient`. Raises `TypeError` for others."""
-        exchange = response.extensions.get(EXTENSION)
-        if not isinstance(exchange, cls):
-            raise TypeError(f"{response!r} does not come from a TestClient")
-        return exchange
-
-    @property
-    def response(self) -> httpx2.Response:
-        """The response, once it has started; `head` waits for it. Its body is read from here."""
-        if self._response is None:
-            self._response = httpx2.Response(
-                self.status,
-                headers=self.headers,
-                stream=_SyncBodyStream(self),
-                request=self.request,
-                extensions={"http_version": b"HTTP/1.1", EXTENSION: self},
-            )
-            if self._on_response is not None:
-                self._on_response(self._response)
-        return self._response
-
-    def head(self) -> httpx2.Response:
-        """The response, as soon as the app has sent its head. Raises as `Exchange.head` does."""
-        self._loop.call(self._exchange.wait_head)
-        return self.response
-
-    def read(self, max_bytes: int | None = None) -> bytes:
-        """The next chunk, or `max_bytes` of it; b"" at the end. Raises as `Exchange.read` does."""
-        return self._loop.call(self._exchange.read, max_bytes)
-
-    def __iter__(self) -> Iterator[bytes]:
-        while chunk := self.read():
-            yield chunk
-
-    def disconnect(self) -> None:
-        """Leave abruptly: what is in the pipe is lost and the app is told. Again does nothing."""
-        self._loop.call(_run, self._exchange.disconnect)
-
-    def freeze(self) -> None:
-        """Stop reading, as a stalled client does: a `read` then waits whatever there is to read."""
-        self._loop.call(_run, self._exchange.freeze)
-
-    def thaw(self) -> None:
-        """Go on reading."""
-        self._loop.call(_run, self._exchange.thaw)
-
-    def wait_blocked(self) -> None:
-        """Wait until the app waits in `send` for room. Raises as `Exchange.wait_blocked` does."""
-        self._loop.call(self._exchange.wait_blocked)
-
-    def wait_done(self) -> None:
-        """Wait until the app's task has ended."""
-        self._loop.call(self._exchange.wait_done)
-
-    def close(self) -> None:
-        """Leave, and wait until the app's task has ended. Raises as `Exchange.aclose` does."""
-        self._loop.call(self._exchange.aclose)
-
-    def leave(self) -> None:
-        """As `close`, but nothing of the app's is raised."""
-        self._loop.call(self._exchange.leave)
-
-
-class _SyncBodyStream(httpx2.SyncByteStream):
-    def __init__(self, exchange: SyncExchange) -> None:
-        self._exchange = exchange
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._exchange)
-
-    def close(self) -> None:
-        self._exchange.close()
+__all__ = ["TestClient"]
 
 
 class SyncAppTransport(httpx2.BaseTransport):
@@ -135,8 +40,23 @@ class SyncAppTransport(httpx2.BaseTransport):
         on_response: Callable[[httpx2.Response], None] | None = None,
     ) -> SyncExchange:
         """Begin an exchange, which the caller must close."""
-        exchange = self._loop.call(_run, lambda: self.transport.open(request))
+        exchange = self._loop.run(lambda: self.transport.open(request))
         return SyncExchange(exchange, self._loop, on_response)
+
+    def events(self, client: httpx2.Client, url: str, options: EventOptions) -> SyncEvents:
+        """An event stream that is asked for by the client's settings, and kept in the loop."""
+        twin = httpx2.AsyncClient(  # opens nothing by itself, so it is not to be closed
+            transport=self.transport,
+            auth=client.auth,
+            params=client.params,
+            headers=client.headers,
+            cookies=client.cookies.jar,
+            timeout=client.timeout,
+            max_redirects=client.max_redirects,
+            base_url=client.base_url,
+            trust_env=False,
+        )
+        return SyncEvents(Events(url, client=twin, **options), self._loop)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """The response as soon as its head is there. Raises as `Exchange.head` does."""
@@ -230,6 +150,9 @@ class TestClient(httpx2.Client):
         finally:
             exchange.close()
 
+    def events(self, url: str, **options: Unpack[EventOptions]) -> SyncEvents:
+        """The event stream at `url`; entering it connects. See `AsyncTestClient.events`.
 
-async def _run(function: Callable[[], T]) -> T:
-    return function()
+        What applies of the client's settings is as in `open`; redirects are followed, though.
+        """
+        return self._app_transport.events(self, url, options)

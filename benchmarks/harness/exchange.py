@@ -13,7 +13,7 @@ Scope = dict[str, Any]
 Message = dict[str, Any]
 
 
-def request_scope(path: str) -> Scope:
+def request_scope(path: str, query: bytes = b"") -> Scope:
     """The scope that uvicorn with httptools makes for a GET of `path`, its state left out."""
     return {
         "type": "http",
@@ -27,7 +27,7 @@ def request_scope(path: str) -> Scope:
         "method": "GET",
         "path": path,
         "raw_path": path.encode("ascii"),
-        "query_string": b"",
+        "query_string": query,
     }
 
 
@@ -51,6 +51,27 @@ class _Exchange:
         self.last = message
 
 
+class _Stream(_Exchange):
+    """The same for a long response: its end is a disconnect to whoever waits for the client."""
+
+    __slots__ = ("_over",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._over = asyncio.Event()
+
+    async def receive(self) -> Message:
+        if self.received:
+            await self._over.wait()
+            return {"type": "http.disconnect"}
+        return await super().receive()
+
+    async def send(self, message: Message) -> None:
+        self.last = message
+        if not message.get("more_body") and message["type"] == "http.response.body":
+            self._over.set()
+
+
 async def timed_batch(
     app: App, scopes: Sequence[Scope], state: dict[str, Any], count: int
 ) -> float:
@@ -69,19 +90,28 @@ async def timed_batch(
         exchange.received = False
         await app(scope, receive, send)
     elapsed = perf_counter() - started
-    last = exchange.last
-    if last.get("type") != "http.response.body" or last.get("more_body"):
-        raise RuntimeError(f"the response did not end; its last message was {last!r}")
+    _expect_end(exchange.last)
+    return elapsed
+
+
+async def timed_stream(app: App, scope: Scope, state: dict[str, Any]) -> float:
+    """Seconds that one long response takes. Raises RuntimeError if it has no end."""
+    exchange = _Stream()
+    started = perf_counter()
+    await app({**scope, "state": state.copy()}, exchange.receive, exchange.send)
+    elapsed = perf_counter() - started
+    _expect_end(exchange.last)
     return elapsed
 
 
 async def fetch(app: App, scope: Scope, state: dict[str, Any], timeout: float = 10.0) -> Answer:
     """The app's whole answer to one request. Raises TimeoutError after `timeout` seconds."""
-    exchange = _Exchange()
+    exchange = _Stream()
     messages: list[Message] = []
 
     async def send(message: Message) -> None:
         messages.append(message)
+        await exchange.send(message)
 
     async with asyncio.timeout(timeout):
         await app({**scope, "state": state.copy()}, exchange.receive, send)
@@ -95,3 +125,8 @@ async def fetch(app: App, scope: Scope, state: dict[str, Any], timeout: float = 
         content_type=headers.get(b"content-type", b"").decode("latin-1"),
         body=b"".join(m.get("body", b"") for m in messages if m["type"] == "http.response.body"),
     )
+
+
+def _expect_end(last: Message) -> None:
+    if last.get("type") != "http.response.body" or last.get("more_body"):
+        raise RuntimeError(f"the response did not end; its last message was {last!r}")

@@ -50,16 +50,20 @@ class ResponseReader:
         return status, body
 
 
-# A server's heads differ only in the date, so nearly every one has been seen before.
-@lru_cache(maxsize=64)
-def _framing(head: bytes) -> tuple[int, int | None]:
-    """The status, and the length of the body, or None where it is chunked."""
+def parse_head(head: bytes) -> tuple[int, dict[bytes, bytes]]:
+    """The status and the headers, names in lower case. Raises ProtocolError."""
     status_line, *lines = head.split(b"\r\n")
     version, _, rest = status_line.partition(b" ")
     if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
         raise ProtocolError(f"not a status line: {status_line[:80]!r}")
-    status = int(rest[:3])
-    headers = dict(_field(line) for line in lines)
+    return int(rest[:3]), dict(_field(line) for line in lines)
+
+
+# A server's heads differ only in the date, so nearly every one has been seen before.
+@lru_cache(maxsize=64)
+def _framing(head: bytes) -> tuple[int, int | None]:
+    """The status, and the length of the body, or None where it is chunked."""
+    status, headers = parse_head(head)
     if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
         return status, None
     if status in BODILESS:

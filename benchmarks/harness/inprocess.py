@@ -9,10 +9,10 @@ import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from benchmarks.harness.exchange import App, Scope, fetch, request_scope, timed_batch
+from benchmarks.harness.exchange import App, fetch, request_scope, timed_batch
 from benchmarks.harness.lifespan import lifespan
 from benchmarks.harness.questions import Question, fault
 from benchmarks.model import Arm, Metric, Size
@@ -20,13 +20,44 @@ from benchmarks.model import Arm, Metric, Size
 MICROSECONDS = Metric("us", "µs per request")
 
 
+class Workload(Protocol):
+    """What an app is asked to do, over and over."""
+
+    async def fault(self, app: App, state: dict[str, Any]) -> str | None:
+        """What is wrong with what the app does, in one line, or None where it is right."""
+        ...
+
+    async def timed(self, app: App, state: dict[str, Any], turns: int) -> tuple[float, int]:
+        """How many seconds `turns` turns took, and how many operations they were."""
+        ...
+
+
+class Requests:
+    """One request after another; a turn asks every question once."""
+
+    def __init__(self, questions: Sequence[Question]) -> None:
+        self._questions = questions
+        self._scopes = [request_scope(question.path) for question in questions]
+
+    async def fault(self, app: App, state: dict[str, Any]) -> str | None:
+        for question, scope in zip(self._questions, self._scopes, strict=True):
+            wrong = fault(question, await fetch(app, scope, state))
+            if wrong is not None:
+                return f"GET {question.path}: {wrong}"
+        return None
+
+    async def timed(self, app: App, state: dict[str, Any], turns: int) -> tuple[float, int]:
+        count = turns * len(self._scopes)
+        return await timed_batch(app, self._scopes, state, count), count
+
+
 @dataclass(slots=True)
 class Contender:
-    """An arm, how its app is made, and the requests that it is timed with, in turn."""
+    """An arm, how its app is made, and what it is timed with."""
 
     arm: Arm
     load: Callable[[], App]
-    questions: Sequence[Question]
+    workload: Workload
 
 
 @dataclass(slots=True)
@@ -34,8 +65,8 @@ class _Running:
     arm: Arm
     app: App
     state: dict[str, Any]
-    scopes: list[Scope] = field(default_factory=list)
-    count: int = 1
+    workload: Workload
+    turns: int = 1
 
 
 def compare(contenders: Sequence[Contender], size: Size) -> list[Arm]:
@@ -60,7 +91,7 @@ async def _compare(contenders: Sequence[Contender], size: Size) -> None:
         logging.getLogger().setLevel(logging.WARNING)
         running = [entry for entry in started if entry is not None]
         for entry in running:
-            entry.count = await _count_for(entry, size.seconds)
+            entry.turns = await _turns_for(entry, size.seconds)
         with _collector_at_rest():
             for _ in range(size.rounds):
                 for entry in running:
@@ -76,38 +107,30 @@ async def _start(contender: Contender, stack: AsyncExitStack) -> _Running | None
     except Exception as error:
         arm.give_up("missing", f"{type(error).__name__}: {error}")
         return None
-    entry = _Running(arm, app, state)
-    for question in contender.questions:
-        scope = request_scope(question.path)
-        try:
-            wrong = fault(question, await fetch(app, scope, state))
-        except Exception as error:
-            wrong = f"GET {question.path}: {type(error).__name__}: {error}"
-        if wrong is not None:
-            arm.give_up("wrong", wrong)
-            return None
-        entry.scopes.append(scope)
-    return entry
+    try:
+        wrong = await contender.workload.fault(app, state)
+    except Exception as error:
+        wrong = f"{type(error).__name__}: {error}"
+    if wrong is not None:
+        arm.give_up("wrong", wrong)
+        return None
+    return _Running(arm, app, state, contender.workload)
 
 
-async def _count_for(entry: _Running, seconds: float) -> int:
-    """How many requests take about `seconds`; finding out warms the app up as well.
-
-    It is a whole number of turns through the requests, so that every batch asks for the same.
-    """
-    turn = len(entry.scopes)
+async def _turns_for(entry: _Running, seconds: float) -> int:
+    """How many turns take about `seconds`; finding out warms the app up as well."""
     turns = 1
     while True:
-        elapsed = await timed_batch(entry.app, entry.scopes, entry.state, turns * turn)
+        elapsed, _ = await entry.workload.timed(entry.app, entry.state, turns)
         if elapsed >= seconds / 2:
-            return max(1, round(turns * seconds / elapsed)) * turn
+            return max(1, round(turns * seconds / elapsed))
         turns *= 2
 
 
 async def _time_once(entry: _Running) -> None:
     gc.collect()
-    elapsed = await timed_batch(entry.app, entry.scopes, entry.state, entry.count)
-    entry.arm.record(us=elapsed / entry.count * 1e6)
+    elapsed, count = await entry.workload.timed(entry.app, entry.state, entry.turns)
+    entry.arm.record(us=elapsed / count * 1e6)
 
 
 @contextmanager

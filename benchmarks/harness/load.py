@@ -66,7 +66,7 @@ class Load:
 
     def __init__(self, order: Order) -> None:
         self._order = order
-        self._request = _request_bytes(order.path)
+        self._request = request_bytes(order.path)
         self._right: set[bytes] = set()
         self._wrong = 0
         self._fault: str | None = None
@@ -154,7 +154,8 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-def _request_bytes(path: str) -> bytes:
+def request_bytes(path: str) -> bytes:
+    """A GET of `path` with the headers of an ordinary client."""
     lines = [b"GET " + path.encode("ascii") + b" HTTP/1.1"]
     lines += [name + b": " + value for name, value in CLIENT_HEADERS]
     return b"\r\n".join(lines) + b"\r\n\r\n"

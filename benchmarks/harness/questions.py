@@ -35,15 +35,14 @@ ITEM = Question("/items/42", {"id": 42})
 
 def fault(question: Question, answer: Answer) -> str | None:
     """What is wrong with `answer`, in one line, or None where it is right."""
-    where = f"GET {question.path}"
     if answer.status != 200:
-        return f"{where}: status {answer.status} instead of 200"
+        return f"status {answer.status} instead of 200"
     if not answer.content_type.startswith("application/json"):
-        return f"{where}: content-type {answer.content_type!r} instead of application/json"
+        return f"content-type {answer.content_type!r} instead of application/json"
     try:
         value = json.loads(answer.body)
     except ValueError:
-        return f"{where}: the body is not JSON: {answer.body[:80]!r}"
+        return f"the body is not JSON: {answer.body[:80]!r}"
     if value != question.answer:
-        return f"{where}: body {answer.body[:80]!r} instead of {json.dumps(question.answer)}"
+        return f"body {answer.body[:80]!r} instead of {json.dumps(question.answer)}"
     return None

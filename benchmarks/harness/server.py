@@ -31,6 +31,7 @@ class Server:
         self.port = port
         self._process = process
         self._log = log
+        self._stopped = False
 
     @property
     def pid(self) -> int:
@@ -48,9 +49,19 @@ class Server:
         if core is not None:
             pin(self.pid, core)
 
-    def stop(self) -> None:
-        """End it within a second. Raises ServerFailed if something still holds the port."""
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM and do not wait, so that several servers can go at the same time."""
         self._process.terminate()
+
+    def stop(self) -> None:
+        """End it within a second; a second call does nothing.
+
+        Raises ServerFailed if something still holds the port.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
+        self.ask_to_stop()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE)
         with suppress(ProcessLookupError):

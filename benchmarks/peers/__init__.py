@@ -1,7 +1,8 @@
 """The frameworks that are compared: one small app each, and one row here.
 
 Each is written as its documentation begins, and, where it makes JSON with the standard library, a
-second time with orjson: the difference between the two is not the framework's.
+second time with orjson: the difference between the two is not the framework's. In the event streams
+it is the app that makes the JSON of most peers, and all of these use orjson.
 """
 
 import importlib
@@ -47,4 +48,17 @@ PEERS: tuple[Peer, ...] = (
     Peer("starlette+orjson", "benchmarks.peers.starlette_orjson_app", ("starlette", "orjson")),
     Peer("litestar", "benchmarks.peers.litestar_app", ("litestar", "msgspec")),
     Peer("fastapi", "benchmarks.peers.fastapi_app", ("fastapi", "starlette", "pydantic")),
+)
+
+SSE_PEERS: tuple[Peer, ...] = (
+    Peer(RAW.name, "benchmarks.peers.raw_sse_app", RAW.packages),
+    Peer(ASGI_RT.name, "benchmarks.peers.asgi_rt_sse_app", ASGI_RT.packages),
+    Peer("starlette", "benchmarks.peers.starlette_sse_app", ("starlette", "orjson")),
+    Peer("litestar", "benchmarks.peers.litestar_sse_app", ("litestar", "orjson")),
+    Peer(
+        "sse-starlette",
+        "benchmarks.peers.sse_starlette_app",
+        ("sse-starlette", "starlette", "orjson"),
+    ),
+    Peer("fastapi", "benchmarks.peers.fastapi_sse_app", ("fastapi", "starlette", "pydantic")),
 )

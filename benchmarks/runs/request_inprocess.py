@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from benchmarks.harness.exchange import App
-from benchmarks.harness.inprocess import Contender, compare
+from benchmarks.harness.inprocess import Contender, Requests, compare
 from benchmarks.harness.questions import HELLO, ITEM, Question
 from benchmarks.model import Arm, Plan
 from benchmarks.peers import RAW
@@ -16,7 +16,7 @@ HARNESS = "harness alone"
 def static_json(plan: Plan) -> list[Arm]:
     """`GET /json` in every peer, beside raw ASGI."""
     contenders = [
-        Contender(Arm(peer.name, peer.name, reference=RAW.name), peer.load, [HELLO])
+        Contender(Arm(peer.name, peer.name, reference=RAW.name), peer.load, Requests([HELLO]))
         for peer in plan.chosen()
     ]
     return compare([_harness(HELLO, RAW.name), *contenders], plan.size)
@@ -25,12 +25,12 @@ def static_json(plan: Plan) -> list[Arm]:
 def path_parameter(plan: Plan) -> list[Arm]:
     """`GET /items/42` in every peer, beside raw ASGI's answer to `GET /json`."""
     contenders = [
-        Contender(Arm(peer.name, peer.name, reference=RAW_HELLO), peer.load, [ITEM])
+        Contender(Arm(peer.name, peer.name, reference=RAW_HELLO), peer.load, Requests([ITEM]))
         for peer in plan.chosen()
     ]
     if RAW in plan.chosen():
         floor = Arm(RAW_HELLO, RAW.name, reference=RAW_HELLO)
-        contenders.insert(0, Contender(floor, RAW.load, [HELLO]))
+        contenders.insert(0, Contender(floor, RAW.load, Requests([HELLO])))
     return compare([_harness(ITEM, RAW_HELLO), *contenders], plan.size)
 
 
@@ -50,4 +50,4 @@ def _harness(question: Question, reference: str) -> Contender:
     def load() -> App:
         return app
 
-    return Contender(Arm(HARNESS, "control", reference=reference), load, [question])
+    return Contender(Arm(HARNESS, "control", reference=reference), load, Requests([question]))

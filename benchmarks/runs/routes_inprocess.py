@@ -5,7 +5,7 @@ import random
 from functools import partial
 
 from benchmarks.harness.exchange import App
-from benchmarks.harness.inprocess import Contender, compare
+from benchmarks.harness.inprocess import Contender, Requests, compare
 from benchmarks.harness.questions import Question
 from benchmarks.model import Arm, Plan
 from benchmarks.peers import ASGI_RT, STARLETTE, Peer
@@ -38,7 +38,7 @@ def _few_and_many(peer: Peer, *, typed: bool) -> list[Contender]:
         Contender(
             Arm(label(peer.name, count, typed=typed), peer.name, reference),
             partial(_load, peer, count, typed=typed),
-            _questions(count, typed=typed),
+            Requests(_questions(count, typed=typed)),
         )
         for count in (FEW, MANY[peer.name])
     ]

@@ -3,22 +3,21 @@
 No figure is judged here: how fast something is says `make bench`.
 """
 
-import json
 import socket
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from benchmarks import command, results, targets
+from benchmarks import command, results
 from benchmarks.harness.server import HOST, ServerFailed, free_ports, serving
-from benchmarks.model import Plan, Size, median_ratio
-from benchmarks.peers import PEERS, RAW, Peer
-from benchmarks.runs import request_inprocess, request_uvicorn
+from benchmarks.model import Plan, Size
+from benchmarks.peers import RAW
+from benchmarks.runs import request_inprocess, request_uvicorn, routes_inprocess
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.table import markdown
-from benchmarks.targets import Target
 
 pytestmark = pytest.mark.slow
 
@@ -90,54 +89,54 @@ async def app(scope, receive, send):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """What a run of everything at its smallest size has written."""
-    folder = tmp_path_factory.mktemp("results")
-    arguments = ["-m", "benchmarks", "--smallest", "--output", str(folder)]
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=55
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
+def folder_of(tmp_path_factory):
+    """Runs all scenarios of one kind at their smallest sizes, once, and gives the folder of it."""
+
+    @cache
+    def run(kind):
+        folder = tmp_path_factory.mktemp("results")
+        names = [scenario.name for scenario in SCENARIOS if kind_of(scenario.name) == kind]
+        arguments = ["-m", "benchmarks", *names, "--smallest", "--output", str(folder)]
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=55
+        )
+        assert done.returncode == 0, done.stderr
+        return folder
+
+    return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def folder(folder_of):
+    return folder_of("requests")
+
+
+@pytest.fixture
 def result(folder):
-    (path,) = folder.glob("*.json")
-    return results.read(path)
+    return read_only(folder)
 
 
 @pytest.fixture(scope="module")
 def importable():
-    """The peers that load on this Python, tried where their warnings do no harm."""
-    names = set()
-    for peer in PEERS:
-        tried = [sys.executable, "-W", "ignore", "-c", f"import {peer.module}"]
-        if subprocess.run(tried, cwd=ROOT, capture_output=True, timeout=30).returncode == 0:
-            names.add(peer.name)
-    return names
+    """The modules of the peers that load on this Python, tried where their warnings do no harm."""
+    modules = {peer.module for scenario in SCENARIOS for peer in scenario.peers}
+    tried = {
+        module: [sys.executable, "-W", "ignore", "-c", f"import {module}"] for module in modules
+    }
+    return {
+        module
+        for module, command in tried.items()
+        if subprocess.run(command, cwd=ROOT, capture_output=True, timeout=30).returncode == 0
+    }
 
 
-@pytest.fixture
-def make_peer(tmp_path, monkeypatch):
-    """Makes a peer of a piece of source, in this process and in the servers it starts."""
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-
-    def make(name, source):
-        (tmp_path / f"{name}.py").write_text(source)
-        return Peer(name, name, ())
-
-    return make
-
-
-@pytest.mark.parametrize("scenario", [scenario.name for scenario in SCENARIOS])
-def test_scenario_has_samples_of_every_peer_that_imports(scenario, result, importable):
-    record = result["scenarios"][scenario]
-    arms = record["arms"]
-    assert arms
-    for arm in arms:
-        if arm["peer"] in importable or arm["peer"] == "control":
+@pytest.mark.parametrize("scenario", [pytest.param(each, id=each.name) for each in SCENARIOS])
+def test_scenario_has_samples_of_every_peer_that_imports(scenario, folder_of, importable):
+    record = read_only(folder_of(kind_of(scenario.name)))["scenarios"][scenario.name]
+    loading = {peer.name for peer in scenario.peers if peer.module in importable}
+    assert record["arms"]
+    for arm in record["arms"]:
+        if arm["peer"] in loading or arm["peer"] == "control":
             assert arm["status"] == "measured", f"{arm['label']}: {arm['reason']}"
             for metric in record["metrics"][:1]:
                 samples = arm["samples"][metric["key"]]
@@ -149,10 +148,18 @@ def test_scenario_has_samples_of_every_peer_that_imports(scenario, result, impor
             assert arm["reason"]
 
 
-@pytest.mark.parametrize("scenario", ["json-inprocess", "path-inprocess", "json-uvicorn"])
-def test_scenario_that_compares_peers_has_all_of_them(scenario, result):
-    present = {arm["peer"] for arm in result["scenarios"][scenario]["arms"]}
-    assert present >= {peer.name for peer in PEERS}
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(each, id=each.name)
+        for each in SCENARIOS
+        if each.run is not routes_inprocess.many_routes
+    ],
+)
+def test_scenario_that_compares_peers_has_all_of_them(scenario, folder_of):
+    record = read_only(folder_of(kind_of(scenario.name)))["scenarios"][scenario.name]
+    present = {arm["peer"] for arm in record["arms"]}
+    assert present >= {peer.name for peer in scenario.peers}
 
 
 def test_result_names_what_it_was_measured_on(result):
@@ -233,55 +240,21 @@ def test_port_that_still_answers_after_the_kill_is_reported():
             pass
 
 
-def test_targets_are_met_missed_or_not_measurable():
-    result = {
-        "scenarios": {
-            "s": {
-                "metrics": [{"key": "us"}],
-                "arms": [
-                    {"label": "a", "samples": {"us": [2.0, 3.0, 20.0]}},
-                    {"label": "b", "samples": {"us": [1.0, 2.0, 10.0]}},
-                    {"label": "gone", "samples": {}},
-                ],
-            }
-        }
-    }
-    asked = [
-        Target("s", "a", "b", "<=", 2.0),
-        Target("s", "a", "b", ">=", 2.5),
-        Target("s", "gone", "b", "<=", 2.0),
-        Target("s", "not asked for", "b", "<=", 2.0),
-        Target("not run", "a", "b", "<=", 2.0),
-    ]
-    outcomes = targets.check(result, asked)
-    assert [(outcome["value"], outcome["met"]) for outcome in outcomes] == [
-        (2.0, True),
-        (2.0, False),
-        (None, False),
-    ]
-
-
-@pytest.mark.parametrize(("strict", "status"), [([], 0), (["--strict"], 1)])
-def test_missed_target_fails_the_command_only_when_strict(strict, status, tmp_path, monkeypatch):
-    missed = [{"promise": "cannot be kept", "value": 9.0, "met": False}]
-    monkeypatch.setattr(targets, "check", lambda result: missed)
-    arguments = ["json-inprocess", "--only", "raw", "--smallest", "--output", str(tmp_path)]
-    assert command.main([*arguments, *strict]) == status
-    (path,) = tmp_path.glob("*.json")
-    assert json.loads(path.read_text())["targets"] == missed
-
-
-def test_ratio_is_the_median_of_the_ratios_per_round():
-    assert median_ratio([2.0, 30.0, 8.0], [1.0, 10.0, 2.0]) == 3.0
-    assert median_ratio([1.0], [1.0, 2.0]) is None
-    assert median_ratio([], []) is None
-
-
 @pytest.mark.parametrize("arguments", [["no-such-scenario"], ["--only", "no-such-peer"]])
 def test_unknown_name_is_refused_with_the_names_there_are(arguments, capsys):
     with pytest.raises(SystemExit):
         command.main(arguments)
     assert "there are" in capsys.readouterr().err
+
+
+def kind_of(scenario):
+    """The two kinds of scenarios are run apart: all of them together take too long for one test."""
+    return "streams" if scenario.startswith("sse-") else "requests"
+
+
+def read_only(folder):
+    (path,) = folder.glob("*.json")
+    return results.read(path)
 
 
 def _refuses(port):

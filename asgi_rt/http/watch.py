@@ -1,0 +1,308 @@
+"""What happens beside a stream's source, on asyncio: its client leaves, the clock, the shutdown.
+
+What has to be sent while the source is silent is sent by a task that lives only as long as that
+takes. Whatever ends a stream cancels the task that pulls and sends.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+from asgi_rt.asgi import Message, Send
+from asgi_rt.errors import ClientDisconnected, SendTimeout
+from asgi_rt.http.inbox import Inbox
+from asgi_rt.http.sender import Body
+
+__all__ = ["Over", "Watch"]
+
+_LEAST_ALARM_SECONDS: Final = 0.001
+_clock = time.perf_counter
+
+
+class Over(Exception):
+    """Ends a stream from within: the client has left, or it was cut off."""
+
+
+class Watch:
+    """Watches one stream for the task that pulls and sends it, here called the main task.
+
+    That task calls `begin` and, on every way out, `end`; `watch` before it first waits; and, after
+    every wait but never while its source stands in one, `attend` if it `is_due`. It sets `sending`
+    and `sent_at` when it sends. A send that bounds its own time is also `guarded`.
+    """
+
+    __slots__ = (
+        "_beside",
+        "_body",
+        "_cancelled_before",
+        "_cancels",
+        "_error",
+        "_failed",
+        "_farewell_due",
+        "_head_due_at",
+        "_inbox",
+        "_is_cut_off",
+        "_lifetime_ends",
+        "_send",
+        "_task",
+        "_timer",
+        "_watcher",
+        "guarded",
+        "head_sent",
+        "is_due",
+        "sending",
+        "sent_at",
+    )
+
+    def __init__(self, body: Body, *, inbox: Inbox, send: Send) -> None:
+        self._body = body
+        self._inbox = inbox
+        self._send = send
+        self._task: asyncio.Task[object] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._beside: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._cancels = 0
+        self._cancelled_before = 0
+        self._error: Exception | None = None
+        self._failed = False
+        self._is_cut_off = False
+        self._farewell_due = False
+        self._head_due_at = 0.0
+        self._lifetime_ends = 0.0
+        self.is_due = False
+        """Whether the main task must `attend` before it goes on."""
+        self.sending = False
+        """Whether a send is under way; it stays so when that failed."""
+        self.guarded = False
+        self.sent_at = 0.0
+        """When the last send began."""
+        self.head_sent = False
+
+    # From any task of the event loop
+
+    def cancel(self) -> None:
+        """Cut the stream off."""
+        self._is_cut_off = True
+        self._stop()
+
+    def begin_drain(self) -> None:
+        """Tell the client that the server goes down, and end unless the source may finish."""
+        self._farewell_due = True
+        self.tend()
+
+    # From the main task
+
+    def begin(self) -> None:
+        """Say which task is the main one."""
+        task = self._task = asyncio.current_task()
+        assert task is not None
+        self._cancelled_before = task.cancelling()
+        if self._body.max_lifetime is not None:
+            self._lifetime_ends = _clock() + self._body.max_lifetime
+
+    def watch(self) -> None:
+        """Be there from now on: the main task is about to wait."""
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._inbox.disconnected())
+            self._watcher.add_done_callback(self._on_watched)
+            if self._body.head_wait is not None:
+                self._head_due_at = _clock() + self._body.head_wait
+            self._set_timer()
+
+    def tend(self) -> None:
+        """Have what is due sent beside the main task, unless that is sending itself."""
+        self.is_due = True
+        if self._beside is None and self._task is not None and not self.sending:
+            self._beside = asyncio.create_task(self._attend_beside())
+
+    async def attend(self) -> None:
+        """Wait for, or send, what is due. Raises Over when the stream is to end."""
+        self.is_due = False
+        if self._beside is not None:
+            await asyncio.wait((self._beside,))
+        if not self._is_ending:
+            await self._send_due()
+        if self._is_ending:
+            raise Over
+
+    def has_cancelled(self) -> bool:
+        """Whether a cancellation of the main task came from here alone."""
+        assert self._task is not None
+        return 0 < self._cancels >= self._task.cancelling() - self._cancelled_before
+
+    async def end(self) -> None:
+        """End all that was begun here. A cancellation from elsewhere is raised afterwards."""
+        task, self._task = self._task, None
+        assert task is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        cancellation: asyncio.CancelledError | None = None
+        begun: set[asyncio.Task[None]] = set()
+        begun.update(each for each in (self._watcher, self._beside) if each is not None)
+        for each in begun:
+            each.cancel()
+        seconds = self._body.close_seconds()
+        while begun:
+            try:
+                _, begun = await asyncio.wait(begun, timeout=seconds)
+                break
+            except asyncio.CancelledError as error:
+                cancellation = error
+                begun = {each for each in begun if not each.done()}
+        for _ in range(self._cancels):
+            task.uncancel()
+        if cancellation is not None:
+            raise cancellation
+
+    async def conclude(self) -> None:
+        """After `end`: raise what failed here, or end the response where it was cut off.
+
+        As a whole one, where that is no lie.
+        """
+        error, self._error = self._error, None
+        if error is not None:
+            self._failed = True
+            raise error
+        if not self._is_cut_off or self._inbox.is_disconnected or self._failed:
+            return
+        if self.head_sent and self._body.ends_cleanly and not self.sending:
+            try:
+                async with asyncio.timeout(self._body.close_seconds()):
+                    await self._send(
+                        {"type": "http.response.body", "body": b"", "more_body": False}
+                    )
+            except OSError:  # TimeoutError is one
+                pass
+
+    # Sending beside the source
+
+    async def send_opening(self) -> None:
+        """Send the head, and what goes before the first item, as there is no item yet."""
+        self.head_sent = True
+        await self._send_within(self._body.head())
+        begin = self._body.encode_begin()
+        if begin:
+            await self._send_chunk(begin)
+
+    async def _send_chunk(self, chunk: bytes) -> None:
+        await self._send_within({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def _send_within(self, message: Message) -> None:
+        self.sending = self.guarded = True
+        timeout = asyncio.timeout(self._body.send_timeout)
+        try:
+            async with timeout:
+                await self._send(message)
+        except OSError as error:
+            if timeout.expired():
+                assert self._body.send_timeout is not None
+                raise SendTimeout(self._body.send_timeout) from None
+            raise ClientDisconnected from error
+        self.sending = self.guarded = False
+        self.sent_at = _clock()
+
+    async def _send_due(self) -> None:
+        while not self._is_ending:
+            now = _clock()
+            if self._farewell_due:
+                self._farewell_due = False
+                await self._say_farewell()
+            elif not self.head_sent and 0 < self._head_due_at <= now:
+                await self.send_opening()
+            elif self._is_ping_due(now):
+                await self._send_chunk(self._body.encode_ping())
+            else:
+                return
+
+    async def _say_farewell(self) -> None:
+        farewell = self._body.encode_farewell()
+        if not farewell:
+            return
+        if self.head_sent or self._body.finish_in_drain:
+            if not self.head_sent:
+                await self.send_opening()
+            await self._send_chunk(farewell)
+        if not self._body.finish_in_drain:
+            self.cancel()
+
+    async def _attend_beside(self) -> None:
+        try:
+            await self._send_due()
+            self.is_due = self._is_ending
+        except ClientDisconnected:
+            self._failed = True
+            self._is_cut_off = True
+            self._stop()
+        except Exception as error:
+            self._error = error
+            self._stop()
+        finally:
+            self._beside = None
+
+    # The client, the clock, the end
+
+    @property
+    def _is_ending(self) -> bool:
+        return self._is_cut_off or self._inbox.is_disconnected or self._error is not None
+
+    def _on_watched(self, watcher: asyncio.Task[None]) -> None:
+        if not watcher.cancelled():
+            error = watcher.exception()
+            if isinstance(error, Exception):
+                self._error = error
+            self._stop()
+
+    def _stop(self) -> None:
+        """End the main task's wait, whatever it waits for."""
+        self.is_due = True
+        task = self._task
+        if task is None or asyncio.current_task() is task:
+            return
+        self._cancels += 1
+        task.cancel()
+        # Again, if it does not end: a source may be slow to clean up, or not even mean to.
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._body.close_seconds(), self._stop)
+
+    def _set_timer(self) -> None:
+        """One timer for everything. No send moves it: that would take each of them 1 us longer."""
+        now = _clock()
+        alarm = self._next_alarm(now)
+        if alarm is not None:
+            seconds = max(_LEAST_ALARM_SECONDS, alarm - now)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._on_alarm)
+
+    def _next_alarm(self, now: float) -> float | None:
+        body = self._body
+        alarms: list[float] = []
+        if body.max_lifetime is not None:
+            alarms.append(self._lifetime_ends)
+        if not self.head_sent and body.head_wait is not None:
+            alarms.append(self._head_due_at)
+        if self.head_sent and body.ping is not None:
+            alarms.append(body.ping + (now if self.sending else self.sent_at))
+        if body.send_timeout is not None:
+            alarms.append(body.send_timeout + (self.sent_at if self.sending else now))
+        return min(alarms, default=None)
+
+    def _is_ping_due(self, now: float) -> bool:
+        ping = self._body.ping
+        return self.head_sent and ping is not None and now >= self.sent_at + ping
+
+    def _on_alarm(self) -> None:
+        now = _clock()
+        if self._body.max_lifetime is not None and now >= self._lifetime_ends:
+            self.cancel()
+            return
+        if self.sending:
+            timeout = self._body.send_timeout
+            if timeout is not None and not self.guarded and now >= self.sent_at + timeout:
+                self._error = SendTimeout(timeout)
+                self._stop()
+                return
+        elif self._is_ping_due(now) or (not self.head_sent and 0 < self._head_due_at <= now):
+            self.tend()
+        self._set_timer()
