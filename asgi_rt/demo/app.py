@@ -1,4 +1,4 @@
-"""The demo app: measurements out of SQLite, a large file, live numbers and an upload.
+"""The demo app: measurements out of SQLite, live events, a large file and an upload.
 
 Serve it with `asgi-rt demo`, or any other way: `uvicorn asgi_rt.demo.app:app`.
 """
@@ -22,7 +22,7 @@ from asgi_rt import (
     StaticFiles,
     Upload,
 )
-from asgi_rt.demo import measurements
+from asgi_rt.demo import live, measurements
 from asgi_rt.demo.cache import cache_directory, create_large_file
 from asgi_rt.demo.process import ProcessMonitor, count_requests, pause
 
@@ -40,16 +40,17 @@ _MAX_UPLOAD_BYTES: Final = 1024**3
 async def lifespan(app: App) -> AsyncGenerator[dict[str, Any], None]:
     """Make the data before the first request. What is yielded is in every request's `state`."""
     directory = await run_sync(cache_directory)
-    yield {
-        "database": await run_sync(measurements.create_database, directory),
-        "large_file": await run_sync(create_large_file, directory),
-    }
+    database = await run_sync(measurements.create_database, directory)
+    large_file = await run_sync(create_large_file, directory)
+    async with live.run_live(directory, monitor) as state:
+        yield {"database": database, "large_file": large_file, **state}
 
 
 monitor = ProcessMonitor()
 app = App(lifespan=lifespan)
 app.add_middleware(count_requests, monitor=monitor)
 app.mount("/page", StaticFiles(_PAGE))
+app.include(live.router)
 
 
 @app.get("/")
@@ -119,7 +120,7 @@ async def slow(request: Request) -> AsyncIterator[str]:
 
 
 @app.get("/metrics.ndjson")
-async def metrics(request: Request) -> Response:
+async def metrics_ndjson(request: Request) -> Response:
     return NDJSONResponse(monitor.samples(1.0, request.drain))
 
 

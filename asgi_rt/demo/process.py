@@ -30,9 +30,10 @@ class ProcessMonitor:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.open_requests = 0
 
     async def samples(self, seconds: float, drain: Drain | None) -> AsyncIterator[dict[str, Any]]:
-        """A sample every `seconds`, until the server goes down."""
+        """A sample every `seconds`, until the server goes down; without a drain for ever."""
         while True:
             began, cpu_began = time.perf_counter(), time.process_time()
             if not await pause(seconds, drain):
@@ -42,7 +43,7 @@ class ProcessMonitor:
                 "rss_mib": _resident_mib(),
                 "cpu_percent": round(100 * (time.process_time() - cpu_began) / elapsed, 1),
                 "loop_lag_ms": round(1000 * max(0.0, elapsed - seconds), 1),
-                "open_streams": 0 if drain is None else drain.open_connections,
+                "open_requests": self.open_requests,
                 "requests": self.requests,
             }
 
@@ -52,7 +53,11 @@ def count_requests(app: ASGIApp, *, monitor: ProcessMonitor) -> ASGIApp:
 
     async def counted(scope: Scope, receive: Receive, send: Send) -> None:
         monitor.requests += 1
-        await app(scope, receive, send)
+        monitor.open_requests += 1
+        try:
+            await app(scope, receive, send)
+        finally:
+            monitor.open_requests -= 1
 
     return counted
 

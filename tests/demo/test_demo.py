@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -15,6 +16,7 @@ import pytest
 from server_process import RawClient, ServerProcess
 
 from asgi_rt.demo.measurements import COLUMNS
+from asgi_rt.sse import Decoder
 
 ROWS = 100_000
 LARGE_BYTES = 64 * 1024 * 1024
@@ -61,7 +63,12 @@ def test_it_tells_its_address_and_how_to_stop_it(server):
 def test_its_files_are_in_the_cache_and_nowhere_else(server, caches):
     server.wait_for("Ctrl-C")
     made = sorted(str(path.relative_to(caches)) for path in caches.rglob("*") if path.is_file())
-    assert made == ["asgi_rt/demo/large-1.bin", "asgi_rt/demo/measurements-1.sqlite"]
+    # SQLite has files of its own beside a database that is in use.
+    assert [each for each in made if not each.endswith(("-wal", "-shm"))] == [
+        "asgi_rt/demo/journal-1.sqlite",
+        "asgi_rt/demo/large-1.bin",
+        "asgi_rt/demo/measurements-1.sqlite",
+    ]
 
 
 def test_the_page_and_all_it_needs_come_from_the_demo_itself(client):
@@ -76,9 +83,9 @@ def test_the_page_and_all_it_needs_come_from_the_demo_itself(client):
 
 
 def test_every_path_that_the_page_names_is_there(client):
-    texts = client.get("/").text + client.get("/page/page.js").text
-    paths = set(re.findall(r'"(/[\w./-]*)"', texts)) - {"/upload", "/"}
-    assert {"/metrics.ndjson", "/slow", "/api/stations", "/files/large.bin"} < paths
+    texts = [client.get(path).text for path in ("/", "/page/page.js", "/page/live.js")]
+    paths = set(re.findall(r'"(/[\w./-]*)"', "".join(texts))) - {"/upload", "/"}
+    assert {"/metrics", "/journal", "/slow", "/api/stations", "/files/large.bin"} < paths
     for path in paths:
         assert client.head(path).status_code == 200, path
 
@@ -169,12 +176,54 @@ def test_slow_lines_come_one_at_a_time(server):
 
 def test_metrics_come_live_and_count_the_stream_they_are(client):
     with client.stream("GET", "/metrics.ndjson") as response:
-        sample = json.loads(next(response.iter_lines()))
-    assert sample["open_streams"] >= 1
+        check_sample(json.loads(next(response.iter_lines())))
+
+
+def test_metrics_come_as_events_too(client):
+    with events_of(client, "/metrics") as events:
+        check_sample(json.loads(next(events).data))
+
+
+def check_sample(sample):
+    assert sample["open_requests"] >= 1
     assert sample["requests"] >= 1
     assert sample["cpu_percent"] >= 0
     assert sample["loop_lag_ms"] >= 0
     assert sample["rss_mib"] is None or 10 < sample["rss_mib"] < 500
+
+
+@contextmanager
+def events_of(client, path, **options):
+    """The events of a stream, as they come."""
+    decoder = Decoder()
+    with client.stream("GET", path, **options) as response:
+        response.raise_for_status()
+        yield (event for data in response.iter_raw() for event in decoder.feed(data))
+
+
+def test_the_journal_goes_on_after_the_last_entry_that_is_named(client):
+    with events_of(client, "/journal") as events:
+        first = next(events)
+    # Two more are written at least before the last of these is.
+    with events_of(client, "/journal", headers={"last-event-id": first.id}) as events:
+        entries = [json.loads(next(events).data) for _ in range(3)]
+    assert json.loads(first.data)["number"] == int(first.id)
+    assert [each["number"] - int(first.id) for each in entries] == [1, 2, 3]
+
+
+def test_a_dropped_stream_is_broken_off_in_its_middle(client):
+    token = "0123456789abcdef" * 2
+    with events_of(client, f"/journal?token={token}") as events:
+        next(events)
+        assert client.post(f"/streams/{token}/drop").status_code == 204
+        with pytest.raises(httpx2.RemoteProtocolError, match="incomplete chunked read"):
+            list(events)
+    assert client.post(f"/streams/{token}/drop").status_code == 404
+
+
+@pytest.mark.parametrize("token", ["", "short", "0123456789ABCDEF" * 2, "0" * 33])
+def test_a_token_that_could_be_guessed_is_a_400(client, token):
+    assert client.get(f"/journal?token={token}").status_code == 400
 
 
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
@@ -193,14 +242,20 @@ def test_an_upload_without_a_file_is_a_400(client, form):
 
 def test_a_second_start_on_a_taken_port_says_so_and_makes_nothing_anew(server, caches):
     server.wait_for("Ctrl-C")
-    times = [path.stat().st_mtime_ns for path in sorted(caches.rglob("*"))]
+    times = made_at(caches)
     port = server.address[1]
     with start_demo(caches, port=port) as second:
         second.wait_for(f"^Port {port} is taken")
         assert second.address[1] > port
         assert httpx2.get(f"{second.url}/health").status_code == 200
         stop(second)
-    assert [path.stat().st_mtime_ns for path in sorted(caches.rglob("*"))] == times
+    assert made_at(caches) == times
+
+
+def made_at(caches):
+    """When each file was written that is only written once."""
+    paths = sorted(path for path in caches.rglob("*") if path.is_file())
+    return {path: path.stat().st_mtime_ns for path in paths if "journal" not in path.name}
 
 
 def test_two_first_starts_at_once_share_what_they_make(tmp_path):
@@ -217,7 +272,7 @@ def test_two_first_starts_at_once_share_what_they_make(tmp_path):
         assert list(counts) == [ROWS + 1] * 2
         stop(one)
         stop(other)
-    assert len(list((tmp_path / "asgi_rt" / "demo").iterdir())) == 2
+    assert len(list((tmp_path / "asgi_rt" / "demo").iterdir())) == 3
 
 
 def test_ctrl_c_ends_it_at_once_with_streams_open(caches, server):

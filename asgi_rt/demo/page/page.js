@@ -1,4 +1,7 @@
-// Every stream on this page is read line by line from the body of a fetch().
+// Events come through Feed, from an EventSource; the other streams are read line by line from the
+// body of a fetch().
+
+import { Feed, Tally } from "/page/live.js";
 
 const LAST_LINES = 5;
 
@@ -17,7 +20,8 @@ async function* readLines(url, signal) {
   if (rest) yield [rest];
 }
 
-// Gives a section's button its work: one press starts `read(signal)`, the next one stops it.
+// Gives a section's button its work: one press starts `read(signal, say)`, the next one stops it.
+// `say(text)` shows how it goes.
 function toggles(section, read) {
   const button = section.querySelector(".controls button");
   const status = section.querySelector("[role=status]");
@@ -37,7 +41,7 @@ function toggles(section, read) {
     controller = new AbortController();
     show(true, "running");
     try {
-      await read(controller.signal);
+      await read(controller.signal, (text) => (status.textContent = text));
       show(false, "ended");
     } catch (error) {
       show(false, error.name === "AbortError" ? "stopped" : `failed: ${error.message}`);
@@ -54,9 +58,41 @@ function fill(section, values) {
 }
 
 const metrics = document.getElementById("metrics");
-toggles(metrics, async (signal) => {
-  for await (const lines of readLines("/metrics.ndjson", signal)) {
-    if (lines.length) fill(metrics, JSON.parse(lines.at(-1)));
+let metricsGaps = 0;
+const metricsFeed = new Feed("/metrics", {
+  message: (sample) => fill(metrics, sample),
+  gap: () => fill(metrics, { gaps: ++metricsGaps }),
+});
+toggles(metrics, (signal, say) => metricsFeed.run(signal, say));
+
+const journal = document.getElementById("journal");
+const lastEntries = journal.querySelector("pre");
+const tally = new Tally();
+// Known to this page and the server alone: it names this page's connection to be dropped.
+const token = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+  byte.toString(16).padStart(2, "0"),
+).join("");
+let entries = [];
+const journalFeed = new Feed(`/journal?token=${token}`, {
+  open: () => fill(journal, tally.connected()),
+  message: ({ number, time, process }) => {
+    fill(journal, tally.received(number));
+    const line = `${number}  ${time.slice(11, 23)}  from process ${process}`;
+    entries = [...entries, line].slice(-LAST_LINES);
+    lastEntries.textContent = entries.join("\n");
+  },
+  gap: (gap, id) => fill(journal, tally.gap(Number(id))),
+});
+toggles(journal, (signal, say) => journalFeed.run(signal, say));
+
+document.getElementById("drop").addEventListener("click", async () => {
+  const status = journal.querySelector("[role=status]");
+  try {
+    const response = await fetch(`/streams/${token}/drop`, { method: "POST" });
+    if (response.status === 404) status.textContent = "there is no connection to drop";
+    else if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+  } catch (error) {
+    status.textContent = `failed: ${error.message}`;
   }
 });
 
@@ -137,7 +173,7 @@ submits(upload, async (form) => {
   return "done";
 });
 
-metrics.querySelector(".controls button").click();
+for (const section of [metrics, journal]) section.querySelector(".controls button").click();
 for (const { id, name } of await (await fetch("/api/stations")).json()) {
   station.append(new Option(name, id));
 }
