@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import anyio
 import anyio.lowlevel
@@ -33,6 +33,12 @@ class Cancellable(Protocol):
     def cancel(self) -> None: ...
 
 
+class Tellable(Cancellable, Protocol):
+    """What wants to know when the server begins to go down."""
+
+    def begin_drain(self) -> None: ...
+
+
 class Drain:
     """One app's shutdown signal, and the connections that are cut off when the grace is over.
 
@@ -45,7 +51,7 @@ class Drain:
         self._begun = anyio.Event()
         self._begun_at: float | None = None
         self._expired = False
-        self._open: dict[Cancellable, Callable[[], object] | None] = {}
+        self._open: dict[Cancellable, bool] = {}
 
     @property
     def is_draining(self) -> bool:
@@ -63,9 +69,8 @@ class Drain:
             # Not the event loop's clock: this may run in a callback, where anyio knows no loop.
             self._begun_at = time.monotonic()
             self._begun.set()
-            for on_begin in tuple(self._open.values()):
-                if on_begin is not None:
-                    on_begin()
+            for connection in [each for each, tells in self._open.items() if tells]:
+                cast("Tellable", connection).begin_drain()
 
     def remaining(self) -> float:
         """Seconds of the grace that are left: all of it before the drain has begun."""
@@ -73,15 +78,15 @@ class Drain:
             return self.grace
         return max(0.0, self._begun_at + self.grace - time.monotonic())
 
-    def add(self, connection: Cancellable, on_begin: Callable[[], object] | None = None) -> None:
+    def add(self, connection: Cancellable, *, tells: bool = False) -> None:
         """Cancel `connection` when the grace is over, unless it was removed before.
 
-        `on_begin` is called when the server begins to go down; it must not raise.
+        With `tells` it is `Tellable`, and told when the server begins to go down.
         """
         if self._expired:
             connection.cancel()
         else:
-            self._open[connection] = on_begin
+            self._open[connection] = tells
 
     def remove(self, connection: Cancellable) -> None:
         """Forget a connection that has ended."""

@@ -231,7 +231,7 @@ class _Found(NamedTuple):
 
 
 class _FileStream(StreamingResponse):
-    is_unbuffered = False  # a proxy does well to buffer a file
+    default_headers = ()  # a proxy does well to buffer a file
     is_refused_in_drain = False  # it has an end, and what it belongs to is being served still
 
 

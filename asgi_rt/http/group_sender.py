@@ -61,8 +61,16 @@ class GroupSender:
 
     async def run(self) -> None:
         try:
+            await self._run()
+        finally:
+            await self._body.settle(self)
+
+    async def _run(self) -> None:
+        try:
             await self._run_watched()
             if self.was_cut_off and self._failure is None:
+                if not self.head_sent:
+                    raise self._body.unavailable()
                 await self._end_cleanly()
         finally:
             self._group = None

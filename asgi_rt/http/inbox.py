@@ -6,7 +6,7 @@ the disconnect is kept for the reader of the body, and a disconnect is seen by a
 """
 
 from collections import deque
-from typing import Final
+from typing import Any, Final, Protocol
 
 import anyio
 
@@ -15,10 +15,20 @@ from asgi_rt.errors import BodyOverrun, ClientDisconnected
 
 __all__ = ["Inbox"]
 
+# Whose `receive` waits for nothing but a future: seen in the source of both of its HTTP protocols.
+_PLAIN_SERVERS: Final = frozenset({"uvicorn"})
 _STASH_BYTES: Final = 64 * 1024
 # Long enough for a receive that is ready to get through the checkpoints it may hold, on every
 # event loop; a cancelled scope would end at the first of them and never see the message.
 _POLL_SECONDS: Final = 0.001
+
+
+class Watcher(Protocol):
+    """What wants to know when the client leaves."""
+
+    def on_left(self, error: Exception | None) -> None:
+        """It has, or `receive` raised `error`."""
+        ...
 
 
 class Inbox:
@@ -37,17 +47,26 @@ class Inbox:
         "_changed",
         "_complete",
         "_overrun",
+        "_owes_end",
         "_receive",
         "_receiving",
         "_stash",
         "_stashed_bytes",
+        "_step",
+        "_waits_for",
+        "_watcher",
         "is_disconnected",
     )
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._receiving = False
-        self._stash: deque[Message] = deque()
+        # Most requests have no body, and an empty deque takes 0.6 KiB.
+        self._stash: deque[Message] | None = None
+        self._owes_end = False
+        self._watcher: Watcher | None = None
+        self._step: Any = None
+        self._waits_for: Any = None
         self._stashed_bytes = 0
         self._changed: anyio.Event | None = None
         self._complete = False
@@ -94,6 +113,60 @@ class Inbox:
             else:
                 await self._advance()
 
+    def watch(self, watcher: Watcher) -> bool:
+        """Tell `watcher` when the client has left, without a task that waits for it; on asyncio.
+
+        False where that cannot be done: then await `disconnected`. It needs a `receive` that is
+        the server's own, as somebody else's may look at the task that it runs in, and a request
+        that is here as a whole. `unwatch` ends it.
+        """
+        owner = getattr(self._receive, "__self__", None)
+        if type(owner).__module__.partition(".")[0] not in _PLAIN_SERVERS or self._receiving:
+            return False
+        self._watcher = watcher
+        self._receiving = True
+        self._listen()
+        if self._step is not None and not self._complete:
+            self.unwatch()
+            return False
+        return True
+
+    def unwatch(self) -> None:
+        """End what `watch` began; what comes after is there for others."""
+        if self._step is not None:
+            self._waits_for.remove_done_callback(self._listen)
+            self._step.close()
+            self._stop_listening()
+
+    def _listen(self, _: object = None) -> None:
+        """Receive as far as that takes no wait, and go on when it can."""
+        try:
+            while not self.is_disconnected:
+                if self._step is None:
+                    self._step = self._receive().__await__()
+                try:
+                    waits_for = next(self._step)
+                except StopIteration as stop:
+                    self._step = None
+                    self._accept(stop.value)
+                else:
+                    waits_for._asyncio_future_blocking = False  # it is not a task that takes it
+                    waits_for.add_done_callback(self._listen)
+                    self._waits_for = waits_for
+                    return
+        except Exception as error:
+            self._stop_listening(error)
+        else:
+            self._stop_listening(None)
+
+    def _stop_listening(self, *told: Exception | None) -> None:
+        self._step = self._waits_for = None
+        self._receiving = False
+        watcher, self._watcher = self._watcher, None
+        self._wake()
+        if told and watcher is not None:
+            watcher.on_left(told[0])
+
     async def poll(self) -> bool:
         """Whether the client has left. Takes at most a millisecond and never eats a message."""
         has_room = self._complete or not self._is_full()
@@ -125,16 +198,25 @@ class Inbox:
         size = len(message.get("body", b""))
         if size and self._is_full() and not self._body_wanted:
             self._overrun = True
-            self._stash.clear()
+            self._stash = None
             self._stashed_bytes = 0
-        if not self._overrun:
-            self._stash.append(message)
-            self._stashed_bytes += size
+        if self._overrun:
+            return
+        if self._complete and not size and not self._stash:
+            self._owes_end = True
+            return
+        if self._stash is None:
+            self._stash = deque()
+        self._stash.append(message)
+        self._stashed_bytes += size
 
     def _take(self) -> Message | None:
         self._body_wanted = True
         if self._overrun:
             raise BodyOverrun(_STASH_BYTES)
+        if self._owes_end:
+            self._owes_end = False
+            return {"type": "http.request", "body": b"", "more_body": False}
         if not self._stash:
             return None
         message = self._stash.popleft()

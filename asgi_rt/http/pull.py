@@ -14,7 +14,7 @@ import asyncio
 import types
 from collections.abc import AsyncIterator, Awaitable, Generator
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 __all__ = [
     "CLOSE_SECONDS",
@@ -86,8 +86,14 @@ class SteppablePull(Protocol):
         """An item that is ready, WAIT or END. Raises what the source raises."""
         ...
 
-    def wait(self) -> Awaitable[Any]:
-        """After WAIT: the next item or END. Raises what the source raises."""
+    waits_for: Any
+    """After WAIT: the future to await before `wait`, whatever it gives or raises; or None."""
+
+    def wait(self, error: BaseException | None) -> Awaitable[Any]:
+        """After WAIT, and `waits_for`: the next item or END. Raises what the source raises.
+
+        `error` is what awaiting the future raised.
+        """
         ...
 
     async def absorbs(self, error: asyncio.CancelledError) -> bool:
@@ -130,9 +136,23 @@ def resume(step: Any, waits_for: Any) -> Generator[Any, Any, Any]:
             except BaseException as error:  # whatever the event loop throws is the awaitable's
                 waits_for = _throw(step, error)
             else:
-                return (yield from step)
+                return cast("Any", (yield from step))
     except StopIteration as stop:
         return stop.value
+
+
+@types.coroutine
+def _carry_on(step: Any) -> Generator[Any, Any, Any]:
+    return cast("Any", (yield from step))
+
+
+def _comes_from(future: Any, error: BaseException) -> bool:
+    """Whether an error is a future's, so that whoever awaits the future meets it there."""
+    if future is None or not future.done():
+        return False
+    if future.cancelled():
+        return isinstance(error, asyncio.CancelledError)
+    return future.exception() is error
 
 
 def _throw(step: Any, error: BaseException) -> Any:
@@ -217,14 +237,14 @@ class PlainPull:
 class SteppedPull:
     """A source that is run up to its first wait, to see whether it has an item ready."""
 
-    __slots__ = ("_iterator", "_kept", "_kept_error", "_step", "_waits_for", "items")
+    __slots__ = ("_iterator", "_kept", "_kept_error", "_step", "items", "waits_for")
 
     def __init__(self, iterator: AsyncIterator[Any]) -> None:
         self._iterator = iterator
         # Not everything that has `__anext__` can be looped over.
         self.items = iterator if hasattr(iterator, "__aiter__") else None
         self._step: Any = None
-        self._waits_for: Any = None
+        self.waits_for: Any = None
         self._kept: Any = _EMPTY
         self._kept_error: Exception | None = None
 
@@ -244,19 +264,26 @@ class SteppedPull:
         return WAIT
 
     def _hold(self, waits_for: Any) -> None:
-        self._waits_for = waits_for
+        self.waits_for = waits_for
         if waits_for is not None:
             # The mark by which asyncio tells `await` from `yield`, for the one who takes the
             # future next. Until `wait` gives it on, others may await the same future.
             waits_for._asyncio_future_blocking = False
 
-    async def wait(self) -> Any:
+    async def wait(self, error: BaseException | None) -> Any:
         # From here on the wait is this task's own: nobody else may throw anything into it.
         step, self._step = self._step, None
+        waits_for, self.waits_for = self.waits_for, None
         try:
-            return await resume(step, self._waits_for)
+            if error is not None and not _comes_from(waits_for, error):
+                return await resume(step, _throw(step, error))
+            return await _carry_on(step)
+        except StopIteration as stop:
+            return stop.value
         except StopAsyncIteration:
             return END
+        finally:
+            del error  # its traceback knows the frame of the caller
 
     def _take_kept(self) -> Any:
         error, self._kept_error = self._kept_error, None
@@ -276,7 +303,7 @@ class SteppedPull:
         assert task is not None
         self._step = None
         try:
-            is_told = await _cancel_future(self._waits_for)
+            is_told = await _cancel_future(self.waits_for)
             waits_for = next(step) if is_told else _throw(step, error)
         except StopIteration as stop:
             self._kept = stop.value
@@ -306,7 +333,7 @@ class SteppedPull:
 
     async def release(self, seconds: float = CLOSE_SECONDS) -> bool:
         step, self._step = self._step, None
-        return step is None or await unwind(step, self._waits_for, seconds)
+        return step is None or await unwind(step, self.waits_for, seconds)
 
     async def aclose(self) -> None:
         await self.release()

@@ -1,6 +1,7 @@
 """Responses that are whole before they are sent, and what a handler's return value becomes."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar, Final, cast
 from urllib.parse import quote
 
@@ -23,6 +24,13 @@ __all__ = [
 ]
 
 _URL_SAFE: Final = "%/:=&?~#+!$,;'@()*[]"
+
+
+@lru_cache(64)
+def _content_type(media_type: str) -> tuple[bytes, bytes]:
+    if media_type.startswith("text/") and "charset=" not in media_type.lower():
+        media_type += "; charset=utf-8"
+    return encode_header("content-type", media_type)
 
 
 def has_body(status_code: int) -> bool:
@@ -70,9 +78,7 @@ class Response:
         raw = raw_headers(headers)
         media_type = media_type or self.media_type
         if media_type is not None and not any(name == b"content-type" for name, _ in raw):
-            if media_type.startswith("text/") and "charset=" not in media_type.lower():
-                media_type += "; charset=utf-8"
-            raw.append(encode_header("content-type", media_type))
+            raw.append(_content_type(media_type))
         return raw
 
     def set_cookie(

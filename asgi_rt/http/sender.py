@@ -7,6 +7,7 @@ way round: `stepped_sender` for asyncio, uvloop included, and `group_sender` for
 from typing import Any, ClassVar, Final, Protocol
 
 from asgi_rt.asgi import Message
+from asgi_rt.errors import HTTPError
 
 __all__ = ["JOIN_BYTES", "TURN_SECONDS", "Body", "Sender"]
 
@@ -33,6 +34,14 @@ class Body(Protocol):
     """Seconds without anything to send after which `encode_ping` is sent; None is never."""
     finish_in_drain: bool
     """Whether the source may go on after the farewell when the server goes down."""
+
+    def unavailable(self) -> HTTPError:
+        """What is raised where the stream was cut off before its head."""
+        ...
+
+    async def settle(self, sender: "Sender") -> None:
+        """To be called when the sender is done, on every way out: what was opened is closed."""
+        ...
 
     def close_seconds(self) -> float:
         """How long what is cancelled may take to end."""
@@ -83,9 +92,9 @@ class Sender(Protocol):
         ...
 
     async def run(self) -> None:
-        """Send it all. Returns when the source is exhausted, the client has left, or the stream was
-        cut off, by `cancel` or at the end of its lifetime; raises what the source raised, and
-        SendTimeout.
+        """Send it all, and have the body settled. Returns when the source is exhausted, the client
+        has left, or the stream was cut off, by `cancel` or at the end of its lifetime; raises what
+        the source raised, and SendTimeout.
         """
         ...
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final, TypeAlias, cast
 
 import anyio
@@ -18,6 +18,7 @@ from asgi_rt.http.headers import HeadersLike
 from asgi_rt.http.inbox import Inbox
 from asgi_rt.http.pull import CLOSE_SECONDS, PlainPull, Pull, SteppedPull, is_finished, on_asyncio
 from asgi_rt.http.response import Response, has_body
+from asgi_rt.http.sender import Sender
 from asgi_rt.http.stepped_sender import SteppedSender
 from asgi_rt.http.sync_pull import SyncPull
 
@@ -27,6 +28,7 @@ Source: TypeAlias = AsyncIterable[Any] | Iterable[Any]
 
 _LEAST_CLOSE_SECONDS: Final = 0.25
 _RETRY_AFTER_SECONDS: Final = "2"
+_UNBUFFERED: Final = (b"x-accel-buffering", b"no")
 _logger = logging.getLogger("asgi_rt.streaming")
 
 
@@ -51,8 +53,9 @@ class StreamingResponse(Response):
     """
 
     is_streamed: ClassVar[bool] = True
-    is_unbuffered: ClassVar[bool] = True
-    """Whether proxies are asked to pass it on as it comes (`X-Accel-Buffering: no`)."""
+    default_headers: ClassVar[tuple[tuple[bytes, bytes], ...]] = (_UNBUFFERED,)
+    """The fields that are sent unless they were given: by default one that asks proxies to pass the
+    body on as it comes."""
     is_refused_in_drain: ClassVar[bool] = True
     """Whether it may not begin while the server goes down: it may have no end."""
     ends_cleanly: ClassVar[bool] = False
@@ -79,8 +82,8 @@ class StreamingResponse(Response):
         super().__init__(
             b"", status_code, headers=headers, media_type=media_type, background=background
         )
-        if self.is_unbuffered:
-            self.headers.setdefault("x-accel-buffering", "no")
+        raw = self.headers.raw
+        raw += [pair for pair in self.default_headers if pair[0] not in dict(raw)]
         self.head_wait = head_wait
         self.send_timeout = send_timeout
         self.max_lifetime = max_lifetime
@@ -88,6 +91,8 @@ class StreamingResponse(Response):
         self._source: Source | None = source
         self._iterator = _iterator(source)
         self._drain: Drain | None = None
+        self._pull: Any = None
+        self._scope: Scope = {}
 
     def encode(self, item: Any) -> bytes:
         """The bytes that one item of the source stands for; a subclass may take other items."""
@@ -122,6 +127,14 @@ class StreamingResponse(Response):
         """What the client is told of an error after the head; None truncates the body."""
         return None
 
+    def unavailable(self) -> HTTPError:
+        """Why it was cut off before its head: the server goes down, or it took too long."""
+        if self._drain is None or not self._drain.is_draining:
+            detail = "nothing was there to send within the time that this stream may last"
+            return HTTPError(503, detail)
+        headers = {"retry-after": _RETRY_AFTER_SECONDS, "connection": "close"}
+        return HTTPError(503, "the server is shutting down", headers=headers)
+
     def close_seconds(self) -> float:
         """How long the source may take to close: when the server goes down, not past its grace."""
         drain = self._drain
@@ -137,7 +150,9 @@ class StreamingResponse(Response):
             "headers": list(self.headers.raw),
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride] - it only does without a frame
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> Coroutine[Any, Any, None]:
         """Send it. Raises what the source raises, and SendTimeout for a frozen client.
 
         Cancelled, it closes the source first. While the server is going down it raises
@@ -146,43 +161,52 @@ class StreamingResponse(Response):
         if self._source is None:
             raise RuntimeError("this response was sent before; its source is used up")
         self._source = None
+        self._scope = scope
         drain = self._drain = drain_of(scope)
         stepped = on_asyncio()
-        pull = _pull(self._iterator, stepped=stepped)
-        completed = False
-        try:
-            if scope["method"] == "HEAD" or not has_body(self.status_code):
-                completed = await self._send_only_head(send)
-                return
-            if drain is not None and drain.is_draining and self.is_refused_in_drain:
-                raise _unavailable()
-            make_sender = SteppedSender if stepped else GroupSender
-            sender = make_sender(pull, self, inbox=Inbox.of(receive), send=send)
-            if drain is not None:
-                drain.add(sender, sender.begin_drain if self.says_farewell else None)
-            try:
-                await sender.run()
-            finally:
-                self.head_sent = sender.head_sent
-                if drain is not None:
-                    drain.remove(sender)
-            completed = sender.is_complete
-            if sender.was_cut_off and not sender.head_sent:
-                raise _unavailable() if drain is not None and drain.is_draining else _too_slow()
-        finally:
-            if not is_finished(self._iterator):
-                await _close(pull, self.close_seconds())
-            if self.background is not None:
-                await run_background(self.background, scope, completed=completed)
+        self._pull = pull = _pull(self._iterator, stepped=stepped)
+        if scope["method"] == "HEAD" or not has_body(self.status_code):
+            return self._send_only_head(send)
+        if drain is not None and drain.is_draining and self.is_refused_in_drain:
+            return self._refuse()
+        # What sends is what is awaited: a coroutine between the two is 0.3 KiB for each stream.
+        make_sender = SteppedSender if stepped else GroupSender
+        sender = make_sender(pull, self, inbox=Inbox.of(receive), send=send)
+        if drain is not None:
+            drain.add(sender, tells=self.says_farewell)
+        return sender.run()
 
-    async def _send_only_head(self, send: Send) -> bool:
+    async def settle(self, sender: Sender | None, *, completed: bool | None = None) -> None:
+        """Close the source and run what is left to do, when it was sent as far as it could be."""
+        if sender is not None:
+            completed = sender.is_complete
+            self.head_sent = sender.head_sent
+            if self._drain is not None:
+                self._drain.remove(sender)
+        try:
+            if not is_finished(self._iterator):
+                await _close(self._pull, self.close_seconds())
+        finally:
+            if self.background is not None:
+                await run_background(self.background, self._scope, completed=bool(completed))
+
+    async def _refuse(self) -> None:
+        try:
+            raise self.unavailable()
+        finally:
+            await self.settle(None)
+
+    async def _send_only_head(self, send: Send) -> None:
         self.head_sent = True
+        completed = False
         try:
             await send(self.head())
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+            completed = True
         except OSError:
-            return False
-        return True
+            pass  # how a server says that the client has left (ASGI spec_version 2.4)
+        finally:
+            await self.settle(None, completed=completed)
 
 
 class NDJSONResponse(StreamingResponse):
@@ -263,18 +287,6 @@ class YieldResponse(StreamingResponse):
         if isinstance(item, bytes | str | bytearray | memoryview):
             return super().encode(item)
         return dump_json_line(item)
-
-
-def _unavailable() -> HTTPError:
-    return HTTPError(
-        503,
-        "the server is shutting down",
-        headers={"retry-after": _RETRY_AFTER_SECONDS, "connection": "close"},
-    )
-
-
-def _too_slow() -> HTTPError:
-    return HTTPError(503, "nothing was there to send within the time that this stream may last")
 
 
 def _iterator(source: Any) -> AsyncIterator[Any] | Iterator[Any]:

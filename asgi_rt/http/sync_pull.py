@@ -46,6 +46,7 @@ class SyncPull:
 
     suspends = True
     items = None
+    waits_for = None
 
     def __init__(self, iterator: Iterator[Any]) -> None:
         self._iterator = iterator
@@ -73,7 +74,7 @@ class SyncPull:
                 del end  # its traceback knows this frame
         return WAIT if end is None else END
 
-    async def wait(self) -> Any:
+    async def wait(self, error: BaseException | None = None) -> Any:
         while (item := self.poll()) is WAIT:
             arrived = self._arrived = anyio.Event()
             if not self._is_pulling:

@@ -10,6 +10,7 @@ from typing import Final
 
 from asgi_rt.asgi import Message, Send
 from asgi_rt.errors import ClientDisconnected, SendTimeout
+from asgi_rt.http.alarms import Alarm, alarms_of_this_loop
 from asgi_rt.http.inbox import Inbox
 from asgi_rt.http.sender import Body
 
@@ -32,6 +33,7 @@ class Watch:
     """
 
     __slots__ = (
+        "_alarm",
         "_beside",
         "_body",
         "_cancelled_before",
@@ -42,14 +44,15 @@ class Watch:
         "_head_due_at",
         "_inbox",
         "_is_cut_off",
+        "_is_quiet",
         "_lifetime_ends",
         "_send",
         "_task",
-        "_timer",
         "_watcher",
         "guarded",
         "head_sent",
         "is_due",
+        "is_watching",
         "sending",
         "sent_at",
     )
@@ -61,22 +64,24 @@ class Watch:
         self._task: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._beside: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm: Alarm | None = None
         self._cancels = 0
         self._cancelled_before = 0
         self._error: Exception | None = None
         self._failed = False
         self._is_cut_off = False
+        self._is_quiet = False
         self._farewell_due = False
         self._head_due_at = 0.0
         self._lifetime_ends = 0.0
         self.is_due = False
         """Whether the main task must `attend` before it goes on."""
+        self.is_watching = False
         self.sending = False
         """Whether a send is under way; it stays so when that failed."""
         self.guarded = False
         self.sent_at = 0.0
-        """When the last send began."""
+        """When the last send began, or was over."""
         self.head_sent = False
 
     # From any task of the event loop
@@ -102,29 +107,53 @@ class Watch:
             self._lifetime_ends = _clock() + self._body.max_lifetime
 
     def watch(self) -> None:
-        """Be there from now on: the main task is about to wait."""
-        if self._watcher is None:
-            self._watcher = asyncio.create_task(self._inbox.disconnected())
-            self._watcher.add_done_callback(self._on_watched)
+        """Be there from now on: the main task is about to wait, and its source may stand in a wait.
+
+        Raises Over when the stream is to end. What else is due is sent beside the main task.
+        """
+        if not self.is_watching:
+            self.is_watching = True
+            if not self._inbox.watch(self):
+                self._watcher = asyncio.create_task(self._inbox.disconnected())
+                self._watcher.add_done_callback(self._on_watched)
             if self._body.head_wait is not None:
                 self._head_due_at = _clock() + self._body.head_wait
-            self._set_timer()
+            self._set_alarm()
+        if self.is_due:
+            if self.is_ending:
+                raise Over
+            self.tend()
 
     def tend(self) -> None:
         """Have what is due sent beside the main task, unless that is sending itself."""
         self.is_due = True
-        if self._beside is None and self._task is not None and not self.sending:
+        is_free = self._beside is None and not self.sending and not self._is_quiet
+        if is_free and self._task is not None:
             self._beside = asyncio.create_task(self._attend_beside())
 
     async def attend(self) -> None:
         """Wait for, or send, what is due. Raises Over when the stream is to end."""
-        self.is_due = False
-        if self._beside is not None:
+        while self._beside is not None:
             await asyncio.wait((self._beside,))
-        if not self._is_ending:
-            await self._send_due()
-        if self._is_ending:
+        self.is_due = False
+        await self._send_due()
+        if self.is_ending:
             raise Over
+
+    async def quiet(self) -> None:
+        """Have nothing sent beside the main task any more; wait for what is."""
+        self._is_quiet = True
+        while self._beside is not None:
+            await asyncio.wait((self._beside,))
+
+    def take_head(self) -> Message:
+        """The head, which is sent now."""
+        self.head_sent = True
+        self.sent_at = _clock()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._set_alarm()  # from now on pings may be due
+        return self._body.head()
 
     def has_cancelled(self) -> bool:
         """Whether a cancellation of the main task came from here alone."""
@@ -135,8 +164,10 @@ class Watch:
         """End all that was begun here. A cancellation from elsewhere is raised afterwards."""
         task, self._task = self._task, None
         assert task is not None
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self.is_watching:
+            self._inbox.unwatch()
         cancellation: asyncio.CancelledError | None = None
         begun: set[asyncio.Task[None]] = set()
         begun.update(each for each in (self._watcher, self._beside) if each is not None)
@@ -152,7 +183,7 @@ class Watch:
                 begun = {each for each in begun if not each.done()}
         for _ in range(self._cancels):
             task.uncancel()
-        if cancellation is not None:
+        if cancellation is not None and task.cancelling() > self._cancelled_before:
             raise cancellation
 
     async def conclude(self) -> None:
@@ -166,7 +197,9 @@ class Watch:
             raise error
         if not self._is_cut_off or self._inbox.is_disconnected or self._failed:
             return
-        if self.head_sent and self._body.ends_cleanly and not self.sending:
+        if not self.head_sent:
+            raise self._body.unavailable()
+        if self._body.ends_cleanly and not self.sending:
             try:
                 async with asyncio.timeout(self._body.close_seconds()):
                     await self._send(
@@ -179,8 +212,7 @@ class Watch:
 
     async def send_opening(self) -> None:
         """Send the head, and what goes before the first item, as there is no item yet."""
-        self.head_sent = True
-        await self._send_within(self._body.head())
+        await self._send_within(self.take_head())
         begin = self._body.encode_begin()
         if begin:
             await self._send_chunk(begin)
@@ -203,7 +235,7 @@ class Watch:
         self.sent_at = _clock()
 
     async def _send_due(self) -> None:
-        while not self._is_ending:
+        while not self.is_ending:
             now = _clock()
             if self._farewell_due:
                 self._farewell_due = False
@@ -229,7 +261,7 @@ class Watch:
     async def _attend_beside(self) -> None:
         try:
             await self._send_due()
-            self.is_due = self._is_ending
+            self.is_due = self.is_ending
         except ClientDisconnected:
             self._failed = True
             self._is_cut_off = True
@@ -243,15 +275,18 @@ class Watch:
     # The client, the clock, the end
 
     @property
-    def _is_ending(self) -> bool:
+    def is_ending(self) -> bool:
         return self._is_cut_off or self._inbox.is_disconnected or self._error is not None
 
     def _on_watched(self, watcher: asyncio.Task[None]) -> None:
         if not watcher.cancelled():
             error = watcher.exception()
-            if isinstance(error, Exception):
-                self._error = error
-            self._stop()
+            self.on_left(error if isinstance(error, Exception) else None)
+
+    def on_left(self, error: Exception | None) -> None:
+        """For the inbox: the client has left, or `receive` has failed."""
+        self._error = self._error or error
+        self._stop()
 
     def _stop(self) -> None:
         """End the main task's wait, whatever it waits for."""
@@ -262,18 +297,18 @@ class Watch:
         self._cancels += 1
         task.cancel()
         # Again, if it does not end: a source may be slow to clean up, or not even mean to.
-        if self._timer is not None:
-            self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._body.close_seconds(), self._stop)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        seconds = self._body.close_seconds()
+        self._alarm = alarms_of_this_loop().set(_clock() + seconds, self)
 
-    def _set_timer(self) -> None:
-        """One timer for everything. No send moves it: that would take each of them 1 us longer."""
+    def _set_alarm(self) -> None:
+        """One alarm for everything. No send moves it: that would take each of them 1 us longer."""
         now = _clock()
-        alarm = self._next_alarm(now)
-        if alarm is not None:
-            seconds = max(_LEAST_ALARM_SECONDS, alarm - now)
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._on_alarm)
+        due = self._next_alarm(now)
+        if due is not None:
+            due = max(due, now + _LEAST_ALARM_SECONDS)
+            self._alarm = alarms_of_this_loop().set(due, self)
 
     def _next_alarm(self, now: float) -> float | None:
         body = self._body
@@ -292,7 +327,11 @@ class Watch:
         ping = self._body.ping
         return self.head_sent and ping is not None and now >= self.sent_at + ping
 
-    def _on_alarm(self) -> None:
+    def on_alarm(self) -> None:
+        """For the alarm clock: see what is due."""
+        if self._cancels:
+            self._stop()
+            return
         now = _clock()
         if self._body.max_lifetime is not None and now >= self._lifetime_ends:
             self.cancel()
@@ -305,4 +344,4 @@ class Watch:
                 return
         elif self._is_ping_due(now) or (not self.head_sent and 0 < self._head_due_at <= now):
             self.tend()
-        self._set_timer()
+        self._set_alarm()

@@ -42,6 +42,7 @@ class EventStream(StreamingResponse):
     """
 
     media_type = "text/event-stream"
+    default_headers = (*StreamingResponse.default_headers, (b"cache-control", b"no-cache"))
     ends_cleanly: ClassVar[bool] = True
     says_farewell: ClassVar[bool] = True
 
@@ -74,7 +75,6 @@ class EventStream(StreamingResponse):
             send_timeout=send_timeout,
             max_lifetime=None if max_lifetime is None else max_lifetime * random.uniform(0.9, 1),
         )
-        self.headers.setdefault("cache-control", "no-cache")
         self.ping = ping
         self.finish_in_drain = finish_in_drain
         self._retry = retry

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from asgi_rt import App, Request, StreamingResponse
 
@@ -122,3 +123,51 @@ async def _failing(app: App) -> AsyncIterator[None]:
 
 failing = App(lifespan=_failing)
 number = 3
+
+
+@app.sse("/events")
+async def events(request: Request) -> AsyncIterator[str]:
+    try:
+        yield "hello"
+        await anyio.sleep_forever()
+    finally:
+        note(f"events closed at {time.monotonic()}")
+
+
+@app.sse("/events/pinged", ping=0.02)
+async def pinged_events(request: Request) -> AsyncIterator[str]:
+    yield "hello"
+    await anyio.sleep_forever()
+
+
+@app.sse("/events/flood", send_timeout=0.5)
+@app.sse("/events/flood/patient", send_timeout=None)
+async def event_flood(request: Request) -> AsyncIterator[str]:
+    given_at = time.monotonic()
+    try:
+        while True:
+            given_at = time.monotonic()
+            yield "x" * 65536
+            await anyio.lowlevel.checkpoint()
+    finally:
+        note(f"flood closed {time.monotonic() - given_at} s after its last event")
+
+
+@app.sse("/events/posted", methods=["POST"])
+async def posted_events(request: Request) -> AsyncIterator[Any]:
+    try:
+        if "read" in request.query:
+            yield len(await request.body())
+        yield "hello"
+        await anyio.sleep_forever()
+    finally:
+        note(f"posted closed at {time.monotonic()}")
+
+
+@app.sse("/events/finishing", finish_in_drain=True)
+async def finishing_events(request: Request) -> AsyncIterator[str]:
+    assert request.drain is not None
+    yield "hello"
+    await request.drain.wait()
+    await anyio.sleep(0.05)
+    yield "last words"
