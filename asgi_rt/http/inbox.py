@@ -143,9 +143,9 @@ class Inbox:
         try:
             while not self.is_disconnected:
                 if self._step is None:
-                    self._step = self._receive().__await__()
+                    self._step = self._receive()
                 try:
-                    waits_for = next(self._step)
+                    waits_for = self._step.send(None)
                 except StopIteration as stop:
                     self._step = None
                     self._accept(stop.value)

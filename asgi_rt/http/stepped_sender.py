@@ -170,10 +170,6 @@ class SteppedSender(Watch):
         return await self._deliver(message) or has_waited
 
     async def _finish(self, pending: list[bytes]) -> None:
-        pending.append(self._body.encode_end())
-        if not self.head_sent:
-            await self._deliver(self.take_head())
-            pending.insert(0, self._body.encode_begin())
         if self.is_watching:
             # A client that has left by now must be seen now: once the response is complete,
             # servers tell of a disconnect whether there was one or not.
@@ -181,6 +177,10 @@ class SteppedSender(Watch):
             if self.is_due:
                 await self.attend()
             await self.quiet()
+        pending.append(self._body.encode_end())
+        if not self.head_sent:
+            await self._deliver(self.take_head())
+            pending.insert(0, self._body.encode_begin())
         await self._deliver_last(b"".join(pending))
         self.is_complete = True
 
@@ -215,7 +215,7 @@ class SteppedSender(Watch):
         """
         try:
             await self.quiet()
-            if self.sending or self.is_ending:
+            if self.sending or self._inbox.is_disconnected:
                 return False
             told = self._body.encode_error(error) if self.head_sent or pending else None
             if pending:

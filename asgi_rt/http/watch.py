@@ -149,6 +149,7 @@ class Watch:
     def take_head(self) -> Message:
         """The head, which is sent now."""
         self.head_sent = True
+        self._head_due_at = 0.0
         self.sent_at = _clock()
         if self._alarm is not None:
             self._alarm.cancel()
@@ -256,7 +257,9 @@ class Watch:
                 await self.send_opening()
             await self._send_chunk(farewell)
         if not self._body.finish_in_drain:
-            self.cancel()
+            self._is_cut_off = True
+            if not self._is_quiet:  # else it is at its end by itself
+                self._stop()
 
     async def _attend_beside(self) -> None:
         try:
