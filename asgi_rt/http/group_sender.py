@@ -39,6 +39,8 @@ class GroupSender:
         self._head_due_at: float | None = None
         self._is_cut_off = False
         self._farewell_due = False
+        self._is_quiet = False
+        self._is_tending = False
         self._last: bytes | None = None
         self._failure: BaseException | None = None
         self._has_failed = False
@@ -68,7 +70,7 @@ class GroupSender:
     async def _run(self) -> None:
         try:
             await self._run_watched()
-            if self.was_cut_off and self._failure is None:
+            if self.was_cut_off and (self._failure is None or self._last is not None):
                 if not self.head_sent:
                     raise self._body.unavailable()
                 await self._end_cleanly()
@@ -134,6 +136,7 @@ class GroupSender:
 
     async def _flush(self, pending: list[bytes]) -> None:
         async with self._turn:
+            await self._stop_at_the_end()
             await self._begin(pending)
             body = b"".join(pending)
             pending.clear()
@@ -142,6 +145,11 @@ class GroupSender:
     async def _finish(self, pending: list[bytes]) -> None:
         pending.append(self._body.encode_end())
         async with self._turn:
+            await self._stop_at_the_end()
+            self._is_quiet = True
+            if self._farewell_due:
+                self._farewell_due = False
+                pending.append(self._body.encode_farewell())
             await self._begin(pending)
             if self._is_watched:
                 # A client that has left by now must be seen now: once the response is complete,
@@ -152,8 +160,8 @@ class GroupSender:
 
     async def _send_opening(self) -> None:
         """Send the head and what goes before the first item, as there is no item yet."""
+        opening: list[bytes] = []
         async with self._turn:
-            opening: list[bytes] = []
             await self._begin(opening)
             if body := b"".join(opening):
                 await self._deliver({"type": "http.response.body", "body": body, "more_body": True})
@@ -163,6 +171,11 @@ class GroupSender:
             self.head_sent = True
             await self._deliver(self._body.head())
             pending.insert(0, self._body.encode_begin())
+
+    async def _stop_at_the_end(self) -> None:
+        """The farewell is the last: what waited for its turn behind it is not sent any more."""
+        if self._last is not None:
+            await anyio.sleep_forever()
 
     async def _deliver_last(self, body: bytes) -> None:
         await self._deliver({"type": "http.response.body", "body": body, "more_body": False})
@@ -176,6 +189,7 @@ class GroupSender:
             raise ClientDisconnected from error
         self._sending = False
         self._sent_at = anyio.current_time()
+        self._look_again()
 
     async def _send_within(self, message: Message, timeout: float | None) -> None:
         if timeout is None:
@@ -188,25 +202,37 @@ class GroupSender:
 
     async def _send_error(self, pending: list[bytes], error: Exception) -> None:
         """Send what was given before the source failed, and what the client is told of that."""
-        if self._sending or self._inbox.is_disconnected:
-            return
-        told = self._body.encode_error(error) if self.head_sent or pending else None
-        with suppress(ClientDisconnected):
+        try:
+            async with self._turn:
+                self._is_quiet = True
+            if self._sending or self._inbox.is_disconnected:
+                return
+            told = self._body.encode_error(error) if self.head_sent or pending else None
             if pending:
                 await self._flush(pending)
             if told is not None:
-                async with self._turn:
-                    await self._deliver_last(told)
-                if isinstance(error, HTTPError):
-                    self._failure = None
-                    self._has_failed = True
+                await self._deliver_last(told)
+        except (ClientDisconnected, SendTimeout):
+            return
+        if told is not None and isinstance(error, HTTPError):
+            self._failure = None
+            self._has_failed = True
 
     async def _end_cleanly(self) -> None:
         """End a stream that was cut off, as a whole response where that is no lie."""
-        if self.head_sent and self._body.ends_cleanly and not self._sending:
-            with anyio.move_on_after(self._body.send_timeout), suppress(OSError):
+        if not self._body.ends_cleanly or self._sending:
+            return
+        async with anyio.create_task_group() as group:
+            group.cancel_scope.deadline = anyio.current_time() + self._body.close_seconds()
+            group.start_soon(self._cancel_when_left, group.cancel_scope)
+            with suppress(OSError):
                 body = self._last or b""
                 await self._send({"type": "http.response.body", "body": body, "more_body": False})
+            group.cancel_scope.cancel()
+
+    async def _cancel_when_left(self, scope: anyio.CancelScope) -> None:
+        await self._inbox.disconnected()
+        scope.cancel()
 
     # What happens beside the source
 
@@ -218,50 +244,80 @@ class GroupSender:
             self._group.start_soon(self._watch_client)
 
     async def _watch_client(self) -> None:
-        """Send what is due beside the source; end the stream when the client leaves."""
+        """Have sent what is due beside the source; end the stream when the client leaves."""
         assert self._group is not None
         try:
             while not self._inbox.is_disconnected:
-                with anyio.CancelScope(deadline=self._next_deadline()) as scope:
-                    self._watching = scope
-                    if self._farewell_due:
-                        scope.cancel()
+                with anyio.CancelScope(deadline=self._next_deadline()) as self._watching:
+                    if self._is_something_due():
+                        self._watching.cancel()
                     await self._inbox.disconnected()
-                self._watching = None
-                if self._inbox.is_disconnected or await self._attend():
-                    break
+                if not self._inbox.is_disconnected and self._is_something_due():
+                    self._is_tending = True
+                    self._group.start_soon(self._tend)
         except Exception as error:  # kept: see `_run_watched`
             self._failure = self._failure or error
         self._group.cancel_scope.cancel()
 
+    def _is_something_due(self) -> bool:
+        if self._is_tending or self._is_quiet:
+            return False
+        return self._farewell_due or anyio.current_time() >= self._next_deadline()
+
+    def _look_again(self) -> None:
+        """Have the watch find out anew what is due next."""
+        if self._watching is not None:
+            self._watching.deadline = self._next_deadline()
+
     def _next_deadline(self) -> float:
+        if self._is_tending or self._is_quiet:
+            return _NEVER
         if not self.head_sent:
             return _NEVER if self._head_due_at is None else self._head_due_at
         return _NEVER if self._body.ping is None else self._sent_at + self._body.ping
 
-    async def _attend(self) -> bool:
-        """Send what is due; whether the stream is to end."""
-        if self._farewell_due:
-            self._farewell_due = False
-            farewell = self._body.encode_farewell()
-            if farewell and not self._body.finish_in_drain:
-                self._last = farewell
-                # Not in the middle of a send.
-                async with self._turn:
-                    return True
-            if farewell:
-                await self._flush([farewell])
-            return False
-        if not self.head_sent:
-            await self._send_opening()
-        elif anyio.current_time() >= self._next_deadline():
-            if self._turn.locked():
-                await self._wait_for_turn()
+    async def _tend(self) -> None:
+        """Send what is due, in a task that ends with that."""
+        assert self._group is not None
+        try:
+            if self._farewell_due:
+                await self._say_farewell()
+            elif not self.head_sent:
+                await self._send_opening()
             else:
-                await self._flush([self._body.encode_ping()])
-        return False
+                await self._send_ping()
+        except Exception as error:  # kept: see `_run_watched`
+            self._failure = self._failure or error
+            self._group.cancel_scope.cancel()
+        finally:
+            self._is_tending = False
+        if self._watching is not None and self._is_something_due():
+            self._watching.cancel()
+        self._look_again()
 
-    async def _wait_for_turn(self) -> None:
-        """A send that the client keeps waiting shows as well as a ping that the stream is alive."""
+    async def _say_farewell(self) -> None:
+        assert self._group is not None
+        farewell = self._body.encode_farewell()
+        async with self._turn:  # not in the middle of a send
+            if self._is_quiet:
+                return
+            self._farewell_due = False
+            if not farewell:
+                return
+            if not self._body.finish_in_drain:
+                self._last = farewell
+                self._group.cancel_scope.cancel()
+                return
+            opening: list[bytes] = []
+            await self._begin(opening)
+            body = b"".join([*opening, farewell])
+            await self._deliver({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def _send_ping(self) -> None:
+        ping = self._body.ping
         async with self._turn:
-            pass
+            # A send that the client kept waiting has shown as well that the stream is alive.
+            if ping is None or self._is_quiet or anyio.current_time() < self._sent_at + ping:
+                return
+            body = self._body.encode_ping()
+            await self._deliver({"type": "http.response.body", "body": body, "more_body": True})

@@ -170,17 +170,17 @@ class SteppedSender(Watch):
         return await self._deliver(message) or has_waited
 
     async def _finish(self, pending: list[bytes]) -> None:
+        await self.quiet()
+        pending.append(self._body.encode_end())
+        if not self.head_sent:
+            await self._deliver(self.take_head())
+            pending.insert(0, self._body.encode_begin())
         if self.is_watching:
             # A client that has left by now must be seen now: once the response is complete,
             # servers tell of a disconnect whether there was one or not.
             await asyncio.sleep(0)
             if self.is_due:
                 await self.attend()
-            await self.quiet()
-        pending.append(self._body.encode_end())
-        if not self.head_sent:
-            await self._deliver(self.take_head())
-            pending.insert(0, self._body.encode_begin())
         await self._deliver_last(b"".join(pending))
         self.is_complete = True
 

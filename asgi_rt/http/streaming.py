@@ -28,6 +28,7 @@ Source: TypeAlias = AsyncIterable[Any] | Iterable[Any]
 
 _LEAST_CLOSE_SECONDS: Final = 0.25
 _RETRY_AFTER_SECONDS: Final = "2"
+_LEAST_SECONDS: Final = 1e-6
 _UNBUFFERED: Final = (b"x-accel-buffering", b"no")
 _logger = logging.getLogger("asgi_rt.streaming")
 
@@ -84,6 +85,13 @@ class StreamingResponse(Response):
         )
         raw = self.headers.raw
         raw += [pair for pair in self.default_headers if pair[0] not in dict(raw)]
+        for name, seconds, least in (
+            ("head_wait", head_wait, 0.0),
+            ("send_timeout", send_timeout, _LEAST_SECONDS),
+            ("max_lifetime", max_lifetime, _LEAST_SECONDS),
+        ):
+            if seconds is not None and not seconds >= least:
+                raise ValueError(f"{name} is a number of seconds, or None, and not {seconds!r}")
         self.head_wait = head_wait
         self.send_timeout = send_timeout
         self.max_lifetime = max_lifetime

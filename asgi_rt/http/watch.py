@@ -328,7 +328,9 @@ class Watch:
 
     def _is_ping_due(self, now: float) -> bool:
         ping = self._body.ping
-        return self.head_sent and ping is not None and now >= self.sent_at + ping
+        if ping is None or self._is_quiet:
+            return False
+        return self.head_sent and now >= self.sent_at + ping
 
     def on_alarm(self) -> None:
         """For the alarm clock: see what is due."""

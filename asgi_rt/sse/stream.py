@@ -62,8 +62,14 @@ class EventStream(StreamingResponse):
         send_timeout: float | None = 30.0,
         max_lifetime: float | None = None,
     ) -> None:
-        if ping is not None and ping <= 0:
+        if ping is not None and not ping > 0:
             raise ValueError(f"ping is a number of seconds above 0, or None for none, not {ping!r}")
+        if retry is not None:
+            Event(retry=retry * 3)  # raises for what cannot be sent
+        if farewell is not None:
+            if not isinstance(farewell, Event):  # pyright: ignore[reportUnnecessaryIsInstance] - else it is not seen before the server goes down
+                raise TypeError(f"a farewell is an Event, not {farewell!r}")
+            encode(farewell)
         if isinstance(source, dict):
             raise TypeError("a stream's source is an iterable of events, not a dict: yield it")
         super().__init__(
