@@ -5,6 +5,7 @@ A timer of its own would take a stream 0.5 KiB. For asyncio, uvloop included.
 
 import asyncio
 import time
+from contextvars import Context
 from heapq import heapify, heappop, heappush
 from typing import Final, Protocol
 from weakref import WeakKeyDictionary
@@ -48,6 +49,8 @@ class Alarms:
     """The alarms of one event loop, all in its thread."""
 
     def __init__(self) -> None:
+        self.context = Context()
+        """For callbacks beside streams: each would take 64 bytes for one of its own."""
         self._heap: list[Alarm] = []
         self._stale = 0
         self._timer: asyncio.TimerHandle | None = None

@@ -6,6 +6,7 @@ the disconnect is kept for the reader of the body, and a disconnect is seen by a
 """
 
 from collections import deque
+from contextvars import Context
 from typing import Any, Final, Protocol
 
 import anyio
@@ -46,6 +47,7 @@ class Inbox:
         "_body_wanted",
         "_changed",
         "_complete",
+        "_context",
         "_overrun",
         "_owes_end",
         "_receive",
@@ -65,6 +67,7 @@ class Inbox:
         self._stash: deque[Message] | None = None
         self._owes_end = False
         self._watcher: Watcher | None = None
+        self._context: Context | None = None
         self._step: Any = None
         self._waits_for: Any = None
         self._stashed_bytes = 0
@@ -113,17 +116,18 @@ class Inbox:
             else:
                 await self._advance()
 
-    def watch(self, watcher: Watcher) -> bool:
+    def watch(self, watcher: Watcher, context: Context) -> bool:
         """Tell `watcher` when the client has left, without a task that waits for it; on asyncio.
 
         False where that cannot be done: then await `disconnected`. It needs a `receive` that is
         the server's own, as somebody else's may look at the task that it runs in, and a request
-        that is here as a whole. `unwatch` ends it.
+        that is here as a whole. What it does runs in `context`. `unwatch` ends it.
         """
         owner = getattr(self._receive, "__self__", None)
         if type(owner).__module__.partition(".")[0] not in _PLAIN_SERVERS or self._receiving:
             return False
         self._watcher = watcher
+        self._context = context
         self._receiving = True
         self._listen()
         if self._step is not None and not self._complete:
@@ -151,7 +155,7 @@ class Inbox:
                     self._accept(stop.value)
                 else:
                     waits_for._asyncio_future_blocking = False  # it is not a task that takes it
-                    waits_for.add_done_callback(self._listen)
+                    waits_for.add_done_callback(self._listen, context=self._context)
                     self._waits_for = waits_for
                     return
         except Exception as error:

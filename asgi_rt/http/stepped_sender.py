@@ -28,11 +28,12 @@ _clock = time.perf_counter
 class SteppedSender(Watch):
     """A `Sender` for one stream on asyncio. `run` it once."""
 
-    __slots__ = ("_lone_items", "_pull", "is_complete")
+    __slots__ = ("_lone_items", "_pending", "_pull", "is_complete")
 
     def __init__(self, pull: SteppablePull, body: Body, *, inbox: Inbox, send: Send) -> None:
         super().__init__(body, inbox=inbox, send=send)
         self._pull = pull
+        self._pending: list[bytes] | None = None
         self._lone_items = 0
         self.is_complete = False
 
@@ -43,7 +44,6 @@ class SteppedSender(Watch):
     async def run(self) -> None:
         # A stream may wait all its life, and then stands here: in a frame less, it takes 0.3 KiB
         # less. So the source is waited for here, and the response is settled here as well.
-        pending: list[bytes] = []
         self.begin()
         try:
             try:
@@ -51,7 +51,7 @@ class SteppedSender(Watch):
                     await self.attend()
                 if self._body.head_wait == 0:
                     await self.send_opening()
-                item = await self._send_ready(pending)
+                item = await self._send_ready(b"")
                 while item is not END:
                     error = None
                     if self._pull.waits_for is not None:
@@ -67,9 +67,8 @@ class SteppedSender(Watch):
                     if self._lone_items > _LONE_ITEMS and self.head_sent and item is not END:
                         item = await self._send_eagerly(item)
                     if item is not END:
-                        pending.append(self._body.encode(item))
-                        item = await self._send_ready(pending)
-                await self._finish(pending)
+                        item = await self._send_ready(self._body.encode(item))
+                await self._finish()
             except Over:
                 pass
             except ClientDisconnected:
@@ -78,7 +77,7 @@ class SteppedSender(Watch):
                 if not self.has_cancelled():
                     raise
             except Exception as error:
-                is_told = await self._send_error(pending, error)
+                is_told = await self._send_error(error)
                 self._failed = True
                 if not (is_told and isinstance(error, HTTPError)):
                     raise
@@ -88,13 +87,13 @@ class SteppedSender(Watch):
         finally:
             await self._body.settle(self)
 
-    async def _send_ready(self, pending: list[bytes]) -> Any:
-        """Send what the source has ready, joined; END when that is all, with some still pending.
-
-        Otherwise WAIT, with nothing pending.
+    async def _send_ready(self, chunk: bytes) -> Any:
+        """Send a chunk and what the source has ready, joined. Gives WAIT with nothing pending, or
+        END with something.
         """
         pull, encode = self._pull, self._body.encode
-        size = sum(map(len, pending))
+        pending = self._pending = [chunk] if chunk else []
+        size = len(chunk)
         turn_ends = 0.0
         while (item := pull.poll()) is not END:
             if item is WAIT:
@@ -102,12 +101,11 @@ class SteppedSender(Watch):
                     size = 0
                     if await self._flush(pending):
                         continue  # it may have come meanwhile
-                pending.clear()
+                self._pending = None  # an empty list is not kept while the source waits
                 self.watch()
                 return item
             self._lone_items = 0
-            chunk = encode(item)
-            if chunk:
+            if chunk := encode(item):
                 pending.append(chunk)
                 size += len(chunk)
             # It goes on without a wait: now and then others must have their turn.
@@ -169,8 +167,9 @@ class SteppedSender(Watch):
         message = {"type": "http.response.body", "body": body, "more_body": True}
         return await self._deliver(message) or has_waited
 
-    async def _finish(self, pending: list[bytes]) -> None:
+    async def _finish(self) -> None:
         await self.quiet()
+        pending = self._pending or []
         pending.append(self._body.encode_end())
         if not self.head_sent:
             await self._deliver(self.take_head())
@@ -208,11 +207,12 @@ class SteppedSender(Watch):
         self.sent_at = _clock()
         return has_waited
 
-    async def _send_error(self, pending: list[bytes], error: Exception) -> bool:
+    async def _send_error(self, error: Exception) -> bool:
         """Send what was given before the source failed, and tell the client; whether it was told.
 
         Not after a send that failed itself.
         """
+        pending = self._pending
         try:
             await self.quiet()
             if self.sending or self._inbox.is_disconnected:

@@ -113,7 +113,7 @@ class Watch:
         """
         if not self.is_watching:
             self.is_watching = True
-            if not self._inbox.watch(self):
+            if not self._inbox.watch(self, alarms_of_this_loop().context):
                 self._watcher = asyncio.create_task(self._inbox.disconnected())
                 self._watcher.add_done_callback(self._on_watched)
             if self._body.head_wait is not None:
