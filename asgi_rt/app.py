@@ -129,14 +129,14 @@ class App(Router):
         scope["app"] = self._face
         request = Request(scope, receive)
         try:
-            raw_path = scope.get("raw_path")
+            # Few variables, too: a stream that is open all day stands in this frame.
             method = scope["method"]
             target: Any = None
-            if not scope.get("root_path") and (raw_path is None or b"%" not in raw_path):
+            if not scope.get("root_path") and b"%" not in (scope.get("raw_path") or b""):
                 path = scope["path"]
-                methods = self.literals.get(path)
-                if methods is not None:
-                    target = methods.get(method)
+                found: Any = self.literals.get(path)
+                if found is not None:
+                    target = found.get(method)
                 elif self._quick_find is not None:
                     found = self._quick_find(path, method)
                     if found is not None:
@@ -155,11 +155,13 @@ class App(Router):
                 except TypeError:
                     body = dump_json(result)
                 size = len(body)
-                length = LENGTHS[size] if size < KNOWN_LENGTHS else content_length(size)
-                headers = [JSON_TYPE, length]
                 if method == "HEAD":
                     body = b""
                 request.response = BEGUN
+                headers = [
+                    JSON_TYPE,
+                    LENGTHS[size] if size < KNOWN_LENGTHS else content_length(size),
+                ]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 await send({"type": "http.response.body", "body": body, "more_body": False})
             elif isinstance(result, StreamingResponse):

@@ -27,6 +27,7 @@ LAYERS = {
     "asgi_rt.http.disposition": 1,
     "asgi_rt.replay": 1,
     "asgi_rt.sse.framing": 1,
+    "asgi_rt.sse.backoff": 1,
     "asgi_rt.routing.patterns": 1,
     "asgi_rt.routing.tree": 1,
     "asgi_rt.background": 2,
@@ -52,6 +53,7 @@ PURE = {
     "asgi_rt.http.disposition",
     "asgi_rt.replay",
     "asgi_rt.sse.framing",
+    "asgi_rt.sse.backoff",
     "asgi_rt.routing.patterns",
     "asgi_rt.routing.tree",
 }

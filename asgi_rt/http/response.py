@@ -44,6 +44,10 @@ class Response:
     Raises ValueError for a header that cannot be sent.
     """
 
+    # With a dict only for those who put something of their own into it: half of what a stream that
+    # is open would take otherwise.
+    __slots__ = ("__dict__", "background", "body", "headers", "status_code")
+
     media_type: ClassVar[str | None] = None
     """The content type where none is given; of `text/*` with `; charset=utf-8`."""
     is_streamed: ClassVar[bool] = False
@@ -148,18 +152,21 @@ class Response:
 class TextResponse(Response):
     """Plain text, as UTF-8."""
 
+    __slots__ = ()
     media_type = "text/plain"
 
 
 class HTMLResponse(Response):
     """An HTML page, as UTF-8."""
 
+    __slots__ = ()
     media_type = "text/html"
 
 
 class JSONResponse(Response):
     """Any value that `dump_json` takes, as JSON. Raises TypeError for what it does not take."""
 
+    __slots__ = ()
     media_type = "application/json"
 
     def __init__(
@@ -185,6 +192,8 @@ class RedirectResponse(Response):
     Characters that a URL cannot hold are percent-encoded. A URL that comes from a client must be
     checked first: any URL is taken.
     """
+
+    __slots__ = ()
 
     def __init__(
         self,

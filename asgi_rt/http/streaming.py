@@ -53,6 +53,18 @@ class StreamingResponse(Response):
     with a `completed` parameter is told whether all of it was sent.
     """
 
+    __slots__ = (
+        "_drain",
+        "_iterator",
+        "_pull",
+        "_scope",
+        "_source",
+        "head_sent",
+        "head_wait",
+        "max_lifetime",
+        "send_timeout",
+    )
+
     is_streamed: ClassVar[bool] = True
     default_headers: ClassVar[tuple[tuple[bytes, bytes], ...]] = (_UNBUFFERED,)
     """The fields that are sent unless they were given: by default one that asks proxies to pass the
@@ -220,6 +232,7 @@ class StreamingResponse(Response):
 class NDJSONResponse(StreamingResponse):
     """Each item of the source as one line of JSON: newline-delimited JSON."""
 
+    __slots__ = ()
     media_type = "application/x-ndjson"
 
     def encode(self, item: Any) -> bytes:
@@ -232,6 +245,7 @@ class CSVResponse(StreamingResponse):
     `columns` is sent as the first row where it is given, and picks the values of a mapping.
     """
 
+    __slots__ = ("_buffer", "_columns", "_has_header", "_writer")
     media_type = "text/csv"
 
     def __init__(
@@ -276,6 +290,8 @@ class YieldResponse(StreamingResponse):
     The first item decides the content type, unless one was given. A head that goes before the first
     item says `application/octet-stream`: nobody knows better then.
     """
+
+    __slots__ = ()
 
     _DEFAULTS: ClassVar[dict[type[Any], str]] = {
         str: "text/plain; charset=utf-8",

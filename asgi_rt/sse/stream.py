@@ -41,6 +41,8 @@ class EventStream(StreamingResponse):
     status of its own, which ends an EventSource for good.
     """
 
+    __slots__ = ("_error_events", "_farewell", "_retry", "finish_in_drain", "ping")
+
     media_type = "text/event-stream"
     default_headers = (*StreamingResponse.default_headers, (b"cache-control", b"no-cache"))
     ends_cleanly: ClassVar[bool] = True

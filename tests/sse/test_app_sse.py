@@ -234,7 +234,26 @@ async def test_options_are_the_stream_s():
 
 
 @pytest.mark.parametrize("handler", [yields, returns_a_list])
-@pytest.mark.parametrize("options", [{"pong": 1}, {"ping": 0}, {"ping": "15"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pong": 1},
+        {"ping": 0},
+        {"ping": "15"},
+        {"ping": float("nan")},
+        {"retry": -1},
+        {"retry": "2000"},
+        {"retry": 10**18},
+        {"farewell": "bye"},
+        {"farewell": {"bye": 1}},
+        {"farewell": Event(object())},
+        {"max_lifetime": 0},
+        {"max_lifetime": -1},
+        {"send_timeout": -1},
+        {"head_wait": -1},
+    ],
+    ids=str,
+)
 def test_options_are_checked_when_the_route_is_made(handler, options):
     with pytest.raises(RouteError, match="GET /events"):
         app_of(handler, **options)
