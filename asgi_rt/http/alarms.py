@@ -26,23 +26,17 @@ class Ringable(Protocol):
 
 
 class Alarm:
-    """A call of `on_alarm` that is to be made at a time. `cancel` takes it back."""
+    """A call of `on_alarm` that is to be made at a time."""
 
-    __slots__ = ("_alarms", "due", "target")
+    __slots__ = ("due", "target")
 
-    def __init__(self, alarms: "Alarms", due: float, target: Ringable) -> None:
-        self._alarms = alarms
+    def __init__(self, due: float, target: Ringable) -> None:
         self.due = due
         """When, by `time.perf_counter`."""
         self.target: Ringable | None = target
 
     def __lt__(self, other: "Alarm") -> bool:
         return self.due < other.due
-
-    def cancel(self) -> None:
-        if self.target is not None:
-            self.target = None
-            self._alarms.on_cancelled()
 
 
 class Alarms:
@@ -57,13 +51,17 @@ class Alarms:
 
     def set(self, due: float, target: Ringable) -> Alarm:
         """Call `target.on_alarm()` when it is `due`, by `time.perf_counter`."""
-        alarm = Alarm(self, due, target)
+        alarm = Alarm(due, target)
         heappush(self._heap, alarm)
         if self._heap[0] is alarm:
             self._set_timer()
         return alarm
 
-    def on_cancelled(self) -> None:
+    def cancel(self, alarm: Alarm) -> None:
+        """Take back an alarm that was set here. Again, or when it is over, does nothing."""
+        if alarm.target is None:
+            return
+        alarm.target = None
         self._stale += 1
         if self._stale > _MIN_STALE and self._stale > len(self._heap) // 2:
             self._heap = [alarm for alarm in self._heap if alarm.target is not None]

@@ -76,11 +76,13 @@ class Pull(Protocol):
 class SteppablePull(Protocol):
     """One consumer's hold on a source, on asyncio. Not to be used by two tasks at once."""
 
-    items: AsyncIterator[Any] | None
-    """The source itself: the quickest way to an item that must be waited for, instead of `poll`.
+    @property
+    def items(self) -> AsyncIterator[Any] | None:
+        """The source itself: the quickest way to an item that must be waited for, not `poll`.
 
-    For when the source stands in no wait. None where it has to be polled.
-    """
+        For when the source stands in no wait. None where it has to be polled.
+        """
+        ...
 
     def poll(self) -> Any:
         """An item that is ready, WAIT or END. Raises what the source raises."""
@@ -234,24 +236,28 @@ class PlainPull:
         await _close(self._iterator)
 
 
+class _Failure:
+    """What a source raised while its consumer was doing something else."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 class SteppedPull:
     """A source that is run up to its first wait, to see whether it has an item ready."""
 
-    __slots__ = ("_iterator", "_kept", "_kept_error", "_step", "items", "waits_for")
+    __slots__ = ("_iterator", "_kept", "_step", "waits_for")
 
     def __init__(self, iterator: AsyncIterator[Any]) -> None:
         self._iterator = iterator
-        # Not everything that has `__anext__` can be looped over.
-        self.items = iterator if hasattr(iterator, "__aiter__") else None
         self._step: Any = None
         self.waits_for: Any = None
         self._kept: Any = _EMPTY
-        self._kept_error: Exception | None = None
 
     def poll(self) -> Any:
         if self._step is not None:
             return WAIT
-        if self._kept is not _EMPTY or self._kept_error is not None:
+        if self._kept is not _EMPTY:
             return self._take_kept()
         try:
             step: Any = self._iterator.__anext__().__await__()
@@ -285,15 +291,16 @@ class SteppedPull:
         finally:
             del error  # its traceback knows the frame of the caller
 
+    @property
+    def items(self) -> AsyncIterator[Any] | None:
+        # Not everything that has `__anext__` can be looped over.
+        return self._iterator if hasattr(self._iterator, "__aiter__") else None
+
     def _take_kept(self) -> Any:
-        error, self._kept_error = self._kept_error, None
-        try:
-            if error is not None:
-                raise error
-        finally:
-            del error
-        item, self._kept = self._kept, _EMPTY
-        return item
+        kept, self._kept = self._kept, _EMPTY
+        if isinstance(kept, _Failure):
+            raise kept.error
+        return kept
 
     async def absorbs(self, error: asyncio.CancelledError) -> bool:
         step = self._step
@@ -312,7 +319,7 @@ class SteppedPull:
         except asyncio.CancelledError:
             return False
         except Exception as failure:
-            self._kept_error = failure
+            self._kept = _Failure(failure)
         else:
             if task.cancelling():
                 await self._clean_up(step, waits_for)
@@ -329,7 +336,7 @@ class SteppedPull:
         except StopAsyncIteration:
             pass
         except Exception as failure:
-            self._kept_error = failure
+            self._kept = _Failure(failure)
 
     async def release(self, seconds: float = CLOSE_SECONDS) -> bool:
         step, self._step = self._step, None

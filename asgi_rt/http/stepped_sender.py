@@ -14,7 +14,7 @@ from asgi_rt.http.delivery import deliver
 from asgi_rt.http.inbox import Inbox
 from asgi_rt.http.pull import END, WAIT, SteppablePull
 from asgi_rt.http.sender import JOIN_BYTES, TURN_SECONDS, Body
-from asgi_rt.http.watch import Over, Watch
+from asgi_rt.http.watch import UNTIMED, Over, Watch
 
 __all__ = ["SteppedSender"]
 
@@ -197,13 +197,14 @@ class SteppedSender(Watch):
             except StopIteration:
                 pass
             else:
-                has_waited = self.guarded = True
+                has_waited = True
+                self.sent_at = UNTIMED
                 self.watch()
                 timeout = self._body.send_timeout
                 await deliver(step, waits_for, self._pull, timeout)
         except OSError as error:
             raise ClientDisconnected from error
-        self.sending = self.guarded = False
+        self.sending = False
         self.sent_at = _clock()
         return has_waited
 

@@ -58,7 +58,6 @@ class StreamingResponse(Response):
         "_iterator",
         "_pull",
         "_scope",
-        "_source",
         "head_sent",
         "head_wait",
         "max_lifetime",
@@ -108,7 +107,6 @@ class StreamingResponse(Response):
         self.send_timeout = send_timeout
         self.max_lifetime = max_lifetime
         self.head_sent = False
-        self._source: Source | None = source
         self._iterator = _iterator(source)
         self._drain: Drain | None = None
         self._pull: Any = None
@@ -178,9 +176,8 @@ class StreamingResponse(Response):
         Cancelled, it closes the source first. While the server is going down it raises
         HTTPError 503 with Retry-After instead of starting.
         """
-        if self._source is None:
+        if self._pull is not None:
             raise RuntimeError("this response was sent before; its source is used up")
-        self._source = None
         self._scope = scope
         drain = self._drain = drain_of(scope)
         stepped = on_asyncio()

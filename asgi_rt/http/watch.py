@@ -14,8 +14,10 @@ from asgi_rt.http.alarms import Alarm, alarms_of_this_loop
 from asgi_rt.http.inbox import Inbox
 from asgi_rt.http.sender import Body
 
-__all__ = ["Over", "Watch"]
+__all__ = ["UNTIMED", "Over", "Watch"]
 
+UNTIMED: Final = float("inf")
+_NEVER: Final = float("inf")
 _LEAST_ALARM_SECONDS: Final = 0.001
 _clock = time.perf_counter
 
@@ -29,7 +31,7 @@ class Watch:
 
     That task calls `begin` and, on every way out, `end`; `watch` before it first waits; and, after
     every wait but never while its source stands in one, `attend` if it `is_due`. It sets `sending`
-    and `sent_at` when it sends. A send that bounds its own time is also `guarded`.
+    and `sent_at` when it sends, to UNTIMED for a send that bounds its own time.
     """
 
     __slots__ = (
@@ -49,10 +51,8 @@ class Watch:
         "_send",
         "_task",
         "_watcher",
-        "guarded",
         "head_sent",
         "is_due",
-        "is_watching",
         "sending",
         "sent_at",
     )
@@ -72,14 +72,12 @@ class Watch:
         self._is_cut_off = False
         self._is_quiet = False
         self._farewell_due = False
-        self._head_due_at = 0.0
+        self._head_due_at: float | None = None
         self._lifetime_ends = 0.0
         self.is_due = False
         """Whether the main task must `attend` before it goes on."""
-        self.is_watching = False
         self.sending = False
         """Whether a send is under way; it stays so when that failed."""
-        self.guarded = False
         self.sent_at = 0.0
         """When the last send began, or was over."""
         self.head_sent = False
@@ -112,7 +110,7 @@ class Watch:
         Raises Over when the stream is to end. What else is due is sent beside the main task.
         """
         if not self.is_watching:
-            self.is_watching = True
+            self._head_due_at = _NEVER
             if not self._inbox.watch(self, alarms_of_this_loop().context):
                 self._watcher = asyncio.create_task(self._inbox.disconnected())
                 self._watcher.add_done_callback(self._on_watched)
@@ -149,12 +147,16 @@ class Watch:
     def take_head(self) -> Message:
         """The head, which is sent now."""
         self.head_sent = True
-        self._head_due_at = 0.0
         self.sent_at = _clock()
         if self._alarm is not None:
-            self._alarm.cancel()
+            alarms_of_this_loop().cancel(self._alarm)
             self._set_alarm()  # from now on pings may be due
         return self._body.head()
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether `watch` was called."""
+        return self._head_due_at is not None
 
     def has_cancelled(self) -> bool:
         """Whether a cancellation of the main task came from here alone."""
@@ -166,7 +168,7 @@ class Watch:
         task, self._task = self._task, None
         assert task is not None
         if self._alarm is not None:
-            self._alarm.cancel()
+            alarms_of_this_loop().cancel(self._alarm)
         if self.is_watching:
             self._inbox.unwatch()
         cancellation: asyncio.CancelledError | None = None
@@ -222,7 +224,8 @@ class Watch:
         await self._send_within({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def _send_within(self, message: Message) -> None:
-        self.sending = self.guarded = True
+        self.sending = True
+        self.sent_at = UNTIMED
         timeout = asyncio.timeout(self._body.send_timeout)
         try:
             async with timeout:
@@ -232,7 +235,7 @@ class Watch:
                 assert self._body.send_timeout is not None
                 raise SendTimeout(self._body.send_timeout) from None
             raise ClientDisconnected from error
-        self.sending = self.guarded = False
+        self.sending = False
         self.sent_at = _clock()
 
     async def _send_due(self) -> None:
@@ -241,7 +244,7 @@ class Watch:
             if self._farewell_due:
                 self._farewell_due = False
                 await self._say_farewell()
-            elif not self.head_sent and 0 < self._head_due_at <= now:
+            elif self._is_head_due(now):
                 await self.send_opening()
             elif self._is_ping_due(now):
                 await self._send_chunk(self._body.encode_ping())
@@ -301,7 +304,7 @@ class Watch:
         task.cancel()
         # Again, if it does not end: a source may be slow to clean up, or not even mean to.
         if self._alarm is not None:
-            self._alarm.cancel()
+            alarms_of_this_loop().cancel(self._alarm)
         seconds = self._body.close_seconds()
         self._alarm = alarms_of_this_loop().set(_clock() + seconds, self)
 
@@ -318,13 +321,17 @@ class Watch:
         alarms: list[float] = []
         if body.max_lifetime is not None:
             alarms.append(self._lifetime_ends)
-        if not self.head_sent and body.head_wait is not None:
+        if not self.head_sent and self._head_due_at is not None and body.head_wait is not None:
             alarms.append(self._head_due_at)
         if self.head_sent and body.ping is not None:
             alarms.append(body.ping + (now if self.sending else self.sent_at))
         if body.send_timeout is not None:
-            alarms.append(body.send_timeout + (self.sent_at if self.sending else now))
+            is_timed = self.sending and self.sent_at is not UNTIMED
+            alarms.append(body.send_timeout + (self.sent_at if is_timed else now))
         return min(alarms, default=None)
+
+    def _is_head_due(self, now: float) -> bool:
+        return not self.head_sent and self._head_due_at is not None and now >= self._head_due_at
 
     def _is_ping_due(self, now: float) -> bool:
         ping = self._body.ping
@@ -343,10 +350,10 @@ class Watch:
             return
         if self.sending:
             timeout = self._body.send_timeout
-            if timeout is not None and not self.guarded and now >= self.sent_at + timeout:
+            if timeout is not None and now >= self.sent_at + timeout:
                 self._error = SendTimeout(timeout)
                 self._stop()
                 return
-        elif self._is_ping_due(now) or (not self.head_sent and 0 < self._head_due_at <= now):
+        elif self._is_ping_due(now) or self._is_head_due(now):
             self.tend()
         self._set_alarm()
