@@ -8,7 +8,7 @@ import time
 from contextvars import Context
 from heapq import heapify, heappop, heappush
 from typing import Final, Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 __all__ = ["Alarm", "Alarms", "alarms_of_this_loop"]
 
@@ -47,7 +47,8 @@ class Alarms:
         """For callbacks beside streams: each would take 64 bytes for one of its own."""
         self._heap: list[Alarm] = []
         self._stale = 0
-        self._timer: asyncio.TimerHandle | None = None
+        # Weak, as a timer holds its loop, which holds it in turn for as long as it is set.
+        self._timer: ref[asyncio.TimerHandle] | None = None
 
     def set(self, due: float, target: Ringable) -> Alarm:
         """Call `target.on_alarm()` when it is `due`, by `time.perf_counter`."""
@@ -63,19 +64,21 @@ class Alarms:
             return
         alarm.target = None
         self._stale += 1
-        if self._stale > _MIN_STALE and self._stale > len(self._heap) // 2:
+        are_many = self._stale > _MIN_STALE and self._stale > len(self._heap) // 2
+        if are_many or self._stale == len(self._heap):
             self._heap = [alarm for alarm in self._heap if alarm.target is not None]
             heapify(self._heap)
             self._stale = 0
             self._set_timer()
 
     def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        timer = None if self._timer is None else self._timer()
+        if timer is not None:
+            timer.cancel()
+        self._timer = None
         if self._heap:
             seconds = max(0.0, self._heap[0].due - _clock())
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._ring)
+            self._timer = ref(asyncio.get_running_loop().call_later(seconds, self._ring))
 
     def _ring(self) -> None:
         self._timer = None

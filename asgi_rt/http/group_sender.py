@@ -299,7 +299,7 @@ class GroupSender:
         assert self._group is not None
         farewell = self._body.encode_farewell()
         async with self._turn:  # not in the middle of a send
-            if self._is_quiet:
+            if self._is_quiet or self._sending:
                 return
             self._farewell_due = False
             if not farewell:
@@ -316,8 +316,9 @@ class GroupSender:
     async def _send_ping(self) -> None:
         ping = self._body.ping
         async with self._turn:
-            # A send that the client kept waiting has shown as well that the stream is alive.
-            if ping is None or self._is_quiet or anyio.current_time() < self._sent_at + ping:
+            if ping is None or self._is_quiet or self._sending:
+                return
+            if anyio.current_time() < self._sent_at + ping:
                 return
             body = self._body.encode_ping()
             await self._deliver({"type": "http.response.body", "body": body, "more_body": True})

@@ -280,6 +280,11 @@ class SteppedPull:
         # From here on the wait is this task's own: nobody else may throw anything into it.
         step, self._step = self._step, None
         waits_for, self.waits_for = self.waits_for, None
+        if waits_for is None:
+            try:
+                await asyncio.sleep(0)  # what the source waits for is one turn of the event loop
+            except BaseException as raised:
+                error = raised
         try:
             if error is not None and not _comes_from(waits_for, error):
                 return await resume(step, _throw(step, error))

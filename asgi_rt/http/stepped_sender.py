@@ -75,6 +75,7 @@ class SteppedSender(Watch):
                 self._failed = True
             except asyncio.CancelledError:
                 if not self.has_cancelled():
+                    await self.take_back_cancellation()
                     raise
             except Exception as error:
                 is_told = await self._send_error(error)
@@ -152,6 +153,8 @@ class SteppedSender(Watch):
                 except OSError as error:
                     raise ClientDisconnected from error
                 self.sending = False
+                if self.is_due:
+                    self.watch()
         return END
 
     # Sending

@@ -5,6 +5,7 @@ takes. Whatever ends a stream cancels the task that pulls and sends.
 """
 
 import asyncio
+import logging
 import time
 from typing import Final
 
@@ -20,6 +21,7 @@ UNTIMED: Final = float("inf")
 _NEVER: Final = float("inf")
 _LEAST_ALARM_SECONDS: Final = 0.001
 _clock = time.perf_counter
+_logger = logging.getLogger("asgi_rt.streaming")
 
 
 class Over(Exception):
@@ -162,6 +164,18 @@ class Watch:
         """Whether a cancellation of the main task came from here alone."""
         assert self._task is not None
         return 0 < self._cancels >= self._task.cancelling() - self._cancelled_before
+
+    async def take_back_cancellation(self) -> None:
+        """Leave the cancellation of the main task to whoever else has cancelled it.
+
+        Raises theirs, if they say it again: a scope of anyio's knows its own by their message.
+        """
+        if self._cancels and self._task is not None:
+            for _ in range(self._cancels):
+                self._task.uncancel()
+            self._cancels = 0
+            self._is_quiet = True
+            await asyncio.sleep(0)
 
     async def end(self) -> None:
         """End all that was begun here. A cancellation from elsewhere is raised afterwards."""
@@ -342,6 +356,9 @@ class Watch:
     def on_alarm(self) -> None:
         """For the alarm clock: see what is due."""
         if self._cancels:
+            _logger.warning(
+                "a stream's source was cancelled and does not end; it is cancelled again"
+            )
             self._stop()
             return
         now = _clock()

@@ -7,8 +7,19 @@ from typing import Any, assert_type
 from asgiref.typing import ASGI3Application
 from asgiref.typing import Scope as ASGIRefScope
 
-from asgi_rt import App, HTTPError, NDJSONResponse, Request, Response, StreamingResponse
+from asgi_rt import (
+    App,
+    Event,
+    EventStream,
+    HTTPError,
+    NDJSONResponse,
+    Request,
+    Response,
+    StreamingResponse,
+)
 from asgi_rt.asgi import ASGIApp
+from asgi_rt.sse import Decoder, EventLog, encode
+from asgi_rt.sse.client import EventSource
 
 
 @asynccontextmanager
@@ -49,3 +60,29 @@ def mount_what_asgiref_types(other: ASGI3Application, scope: ASGIRefScope) -> No
 @app.error_handler(LookupError)
 def on_lookup(request: Request, error: LookupError) -> Response:
     return Response(status_code=404)
+
+
+log = EventLog(max_count=100)
+
+
+@app.sse("/prices", ping=5.0, methods=["GET", "POST"])
+async def prices(request: Request) -> AsyncIterator[Event | str | dict[str, float]]:
+    assert_type(request.last_event_id, str | None)
+    yield Event({"price": 1.5}, event="price", id="1", retry=1000)
+    yield "text"
+    yield {"price": 2.5}
+
+
+@app.sse("/log")
+async def followed(request: Request) -> Response:
+    assert_type(log.append({"price": 1.5}), str)
+    response: ASGIApp = EventStream(log.follow(request.last_event_id), error_events=True)
+    assert_type(encode(Event("x")), bytes)
+    assert_type(Decoder().feed(b""), list[Event])
+    return EventStream([response])
+
+
+async def listen() -> None:
+    async with EventSource("http://localhost/log", last_event_id="a-1") as events:
+        async for event in events:
+            assert_type(event, Event)
