@@ -60,7 +60,7 @@ def after(seconds: float) -> float:
 
 @on_asyncio_only
 async def test_alarms_ring_in_the_order_in_which_they_are_due_and_not_before():
-    rung, alarms, now = [], Alarms(), time.perf_counter()
+    rung, alarms, now = [], alarms_of_this_loop(), time.perf_counter()
     bells = {due: Bell(rung, due) for due in (7, 2, 9, 4, 1, 8, 3, 6, 5)}
     for due, bell in bells.items():
         alarms.set(now + due / 1000, bell)
@@ -73,29 +73,29 @@ async def test_alarms_ring_in_the_order_in_which_they_are_due_and_not_before():
 @pytest.mark.parametrize("seconds", [0.0, -1.0])
 async def test_an_alarm_that_is_due_already_rings_later_but_at_once(seconds):
     bell = Bell()
-    Alarms().set(after(seconds), bell)
+    alarms_of_this_loop().set(after(seconds), bell)
     assert bell.rang_at is None
     await bell.rings()
 
 
 @on_asyncio_only
 async def test_an_alarm_that_is_due_before_all_others_rings_before_them():
-    rung, alarms = [], Alarms()
+    rung, alarms = [], alarms_of_this_loop()
     far, near = Bell(rung, "far"), Bell(rung, "near")
     alarm = alarms.set(after(FAR), far)
     alarms.set(after(SOON), near)
     await near.rings()
     assert rung == ["near"]
-    alarm.cancel()
+    alarms.cancel(alarm)
 
 
 @on_asyncio_only
 async def test_the_one_behind_the_earliest_rings_when_that_is_taken_back():
-    rung, alarms = [], Alarms()
+    rung, alarms = [], alarms_of_this_loop()
     first, second = Bell(rung, "first"), Bell(rung, "second")
     alarm = alarms.set(after(SOON), first)
     alarms.set(after(2 * SOON), second)
-    alarm.cancel()
+    alarms.cancel(alarm)
     await second.rings()
     assert rung == ["second"]
 
@@ -105,7 +105,7 @@ async def test_the_one_behind_the_earliest_rings_when_that_is_taken_back():
 
 @on_asyncio_only
 async def test_alarms_that_are_set_as_one_rings_ring_in_their_turn():
-    rung, alarms = [], Alarms()
+    rung, alarms = [], alarms_of_this_loop()
     at_once, soon, last = Bell(rung, "at once"), Bell(rung, "soon"), Bell(rung, "last")
 
     def set_more() -> None:
@@ -120,9 +120,9 @@ async def test_alarms_that_are_set_as_one_rings_ring_in_their_turn():
 
 @on_asyncio_only
 async def test_an_alarm_that_is_taken_back_as_another_rings_does_not_ring():
-    rung, alarms, due = [], Alarms(), after(SOON)
+    rung, alarms, due = [], alarms_of_this_loop(), after(SOON)
     last = Bell(rung, "last")
-    alarms.set(due, Bell(rung, "first", lambda: second.cancel()))
+    alarms.set(due, Bell(rung, "first", lambda: alarms.cancel(second)))
     second = alarms.set(due + 1e-9, Bell(rung, "second"))
     alarms.set(due + 2e-9, last)
     await last.rings()
@@ -131,13 +131,13 @@ async def test_an_alarm_that_is_taken_back_as_another_rings_does_not_ring():
 
 @on_asyncio_only
 async def test_taking_back_what_has_rung_or_was_taken_back_changes_nothing():
-    rung, alarms, last = [], Alarms(), Bell()
+    rung, alarms, last = [], alarms_of_this_loop(), Bell()
     first = alarms.set(after(0), bell := Bell(rung, "first"))
     await bell.rings()
     second = alarms.set(after(0), Bell(rung, "second"))
     for _ in range(1000):
-        first.cancel()
-        second.cancel()
+        alarms.cancel(first)
+        alarms.cancel(second)
     alarms.set(after(SOON), last)
     await last.rings()
     assert rung == ["first"]
@@ -147,25 +147,30 @@ async def test_taking_back_what_has_rung_or_was_taken_back_changes_nothing():
 
 
 @on_asyncio_only
-async def test_alarms_that_were_taken_back_do_not_stay():
-    alarms, sizes = Alarms(), []
-    for _ in range(10_000):
-        alarms.set(after(FAR), Bell()).cancel()
+@pytest.mark.parametrize("live", [0, 1, 50])
+async def test_alarms_that_were_taken_back_do_not_stay(live):
+    alarms, sizes = alarms_of_this_loop(), []
+    kept = [alarms.set(after(FAR), Bell()) for _ in range(live)]
+    for _ in range(5_000):
+        alarms.cancel(alarms.set(after(FAR), Bell()))
         sizes.append(len(alarms._heap))
-    assert max(sizes) <= 100
+    assert max(sizes) <= 2 * live + 100
+    for alarm in kept:
+        alarms.cancel(alarm)
+    assert alarms._heap == []
 
 
 @on_asyncio_only
 async def test_those_that_were_not_taken_back_ring_however_many_were():
-    rung, alarms, now = [], Alarms(), time.perf_counter()
+    rung, alarms, now = [], alarms_of_this_loop(), time.perf_counter()
     bells = [Bell(rung, number) for number in range(300)]
     kept = [alarms.set(now + 0.01 + number * 1e-6, bell) for number, bell in enumerate(bells)]
     for _ in range(20):
         taken_back = [alarms.set(after(SOON), Bell(rung, "taken back")) for _ in range(100)]
         for alarm in taken_back:
-            alarm.cancel()
+            alarms.cancel(alarm)
     for alarm in kept[::3]:
-        alarm.cancel()
+        alarms.cancel(alarm)
     await bells[-1].rings()
     assert rung == [number for number in range(300) if number % 3]
 
@@ -175,12 +180,12 @@ async def test_an_alarm_keeps_its_target_no_longer_than_it_has_to():
     class Target(Bell):
         pass
 
-    alarms, target = Alarms(), Target()
+    alarms, target = alarms_of_this_loop(), Target()
     reference = weakref.ref(target)
     alarm = alarms.set(after(FAR), target)
     del target
     assert reference() is not None
-    alarm.cancel()
+    alarms.cancel(alarm)
     assert reference() is None
 
 
@@ -244,10 +249,18 @@ def test_loops_in_threads_ring_each_in_its_own(make_loop):
 
 
 @loops
-def test_nothing_is_kept_of_a_loop_that_is_closed(make_loop):
-    found: list[Alarms] = []
+@pytest.mark.parametrize("left", ["none", "taken back", "set"])
+def test_nothing_is_kept_of_a_loop_that_is_closed(make_loop, left):
+    async def main() -> None:
+        await ring_once([])
+        alarms = alarms_of_this_loop()
+        if left != "none":
+            alarm = alarms.set(after(FAR), Bell())
+        if left == "taken back":
+            alarms.cancel(alarm)
+
     with asyncio.Runner(loop_factory=make_loop) as runner:
-        runner.run(ring_once(found))
+        runner.run(main())
         loop = weakref.ref(runner.get_loop())
     del runner
     gc.collect()

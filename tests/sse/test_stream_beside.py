@@ -175,6 +175,32 @@ async def test_a_client_that_leaves_while_an_event_is_held_up_and_a_ping_is_due(
     assert PING not in server.body
 
 
+@pytest.mark.parametrize("due", ["ping", "farewell"])
+async def test_nothing_is_sent_after_a_send_that_timed_out(due):
+    drain = Drain(grace=FAR)
+    server = StallingServer(holds(b"first"), stuck=True, state={STATE_KEY: drain})
+    source = Source("first")
+    response = EventStream(
+        source.iterator,
+        ping=0.002 if due == "ping" else None,
+        send_timeout=0.02,
+        finish_in_drain=True,
+        retry=None,
+    )
+
+    async def times_out():
+        with pytest.raises(SendTimeout):
+            await run(response, server)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(times_out)
+        await server.blocked.wait()
+        if due == "farewell":
+            drain.begin()
+    assert server.body == b"data: first\n\n"
+    assert source.is_closed
+
+
 # The end
 
 
