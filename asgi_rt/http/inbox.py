@@ -144,6 +144,8 @@ class Inbox:
 
     def _listen(self, _: object = None) -> None:
         """Receive as far as that takes no wait, and go on when it can."""
+        if self._watcher is None:
+            return  # it was called off when it was to be called already
         try:
             while not self.is_disconnected:
                 if self._step is None:

@@ -138,6 +138,8 @@ class SteppedSender(Watch):
             return item
         if chunk := encode(item):
             await self._flush([chunk])
+            if self.is_due:
+                self.watch()
         left = _EAGER_ITEMS
         async for item in items:
             if self.is_due:

@@ -292,7 +292,7 @@ async def test_a_client_that_leaves_while_an_item_is_held_up_ends_it():
     assert outcome.completed == [False]
 
 
-@pytest.mark.parametrize("held_up_at", [1, 5, 19, 70])
+@pytest.mark.parametrize("held_up_at", [1, 3, 5, 19, 68, 70, 133])
 async def test_a_farewell_that_is_due_while_an_item_is_held_up_follows_it(held_up_at):
     drain = Drain(grace=60)
     server = StallingServer(holds(b" %d\n" % held_up_at), state={STATE_KEY: drain})

@@ -428,3 +428,33 @@ async def test_a_source_reads_its_request_while_its_stream_is_watched():
     await soon(app(server.scope, client.receive, server.send))
     assert server.is_complete
     assert seen == [False, b"", False]
+
+
+@on_asyncio_only
+async def test_a_watch_that_is_called_off_as_its_message_comes_receives_no_more():
+    arrived = asyncio.Event()
+    arrived.set()
+    receiving: list[bool] = []
+
+    class Server:
+        async def receive(self) -> dict[str, Any]:
+            receiving.append(True)
+            try:
+                await arrived.wait()
+                arrived.clear()
+            finally:
+                receiving.pop()
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+    class Watcher:
+        def on_left(self, error: Exception | None) -> None:
+            raise AssertionError("the client has not left")
+
+    Server.__module__ = "uvicorn.pretended"
+    inbox = Inbox(Server().receive)
+    assert inbox.watch(Watcher(), Context())
+    arrived.set()
+    inbox.unwatch()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert receiving == []

@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from fakes import FakeServer
-from sse.wire import datas, frames
+from sse.wire import datas, frames, on_asyncio_only
 
 from asgi_rt.drain import STATE_KEY, Drain
 from asgi_rt.sse import Event, EventStream
@@ -129,6 +129,7 @@ class Run:
         assert isinstance(self.failure, ValueError) is told
 
 
+@on_asyncio_only
 @pytest.mark.slow
 async def test_no_two_frames_are_ever_mixed_up():
     runs = [Run(seed) for seed in range(STREAMS)]
