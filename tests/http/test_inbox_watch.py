@@ -458,3 +458,41 @@ async def test_a_watch_that_is_called_off_as_its_message_comes_receives_no_more(
     for _ in range(5):
         await asyncio.sleep(0)
     assert receiving == []
+
+
+@on_asyncio_only
+async def test_a_scope_around_a_response_is_left_though_its_client_has_left_too():
+    """The stream cancels its own task, and then somebody else does: each takes back their own."""
+    client, server = Pretended(), FakeServer()
+    waits, is_ending, may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow_to_end() -> None:
+        try:
+            waits.set()
+            await asyncio.Event().wait()
+        finally:
+            is_ending.set()
+            await may_end.wait()
+
+    async def source() -> AsyncIterator[str]:
+        yield "first"
+        async with asyncio.TaskGroup() as group:
+            group.create_task(slow_to_end())
+
+    scope = anyio.CancelScope()
+
+    async def respond() -> str:
+        with scope:
+            await EventStream(source())(server.scope, client.receive, server.send)
+        return "left"
+
+    task = asyncio.create_task(respond())
+    await waits.wait()
+    client.leave()
+    await is_ending.wait()
+    scope.cancel()
+    await asyncio.sleep(0)
+    may_end.set()
+    await asyncio.wait((task,))
+    assert not task.cancelled()
+    assert task.result() == "left"
