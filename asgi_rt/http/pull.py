@@ -236,6 +236,22 @@ class PlainPull:
         await _close(self._iterator)
 
 
+class _Items:
+    """An iterator that may be looped over again and again, and just goes on each time.
+
+    Not every `__aiter__` is there, and some start afresh.
+    """
+
+    def __init__(self, iterator: AsyncIterator[Any]) -> None:
+        self._iterator = iterator
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    def __anext__(self) -> Awaitable[Any]:
+        return self._iterator.__anext__()
+
+
 class _Failure:
     """What a source raised while its consumer was doing something else."""
 
@@ -297,9 +313,9 @@ class SteppedPull:
             del error  # its traceback knows the frame of the caller
 
     @property
-    def items(self) -> AsyncIterator[Any] | None:
-        # Not everything that has `__anext__` can be looped over.
-        return self._iterator if hasattr(self._iterator, "__aiter__") else None
+    def items(self) -> AsyncIterator[Any]:
+        is_generator = isinstance(self._iterator, types.AsyncGeneratorType)
+        return self._iterator if is_generator else _Items(self._iterator)
 
     def _take_kept(self) -> Any:
         kept, self._kept = self._kept, _EMPTY

@@ -419,3 +419,21 @@ async def test_an_item_that_a_source_makes_of_its_cancellation_is_not_sent():
         server.leave()
     assert server.body == Source().given
     assert outcome.completed == [False]
+
+
+async def test_an_iterator_that_starts_afresh_when_it_is_looped_over_is_looped_over_once():
+    class Numbers:
+        def __aiter__(self):
+            self.number = 0
+            return self
+
+        async def __anext__(self):
+            if self.number == 200:
+                raise StopAsyncIteration
+            await anyio.lowlevel.checkpoint()
+            self.number += 1
+            return f"{self.number} "
+
+    server = FakeServer()
+    await run(StreamingResponse(Numbers()), server)
+    assert server.body.split() == [b"%d" % number for number in range(1, 201)]
