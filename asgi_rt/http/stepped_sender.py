@@ -1,7 +1,7 @@
 """The sender of streams on asyncio: one task pulls and sends.
 
-What happens beside it (`Watch`) needs a second task only when the first is about to wait, so a
-stream whose items are all at hand has none. See docs/architecture.md.
+What happens beside it is seen to by `Watch`, which begins when that task is about to wait: a stream
+whose items are all at hand has none of it. See docs/architecture.md.
 """
 
 import asyncio

@@ -43,10 +43,10 @@ async def asking(request: Request) -> AsyncIterator[Any]:
     """Reads its body, and looks whether its client is there, while its stream is open."""
     async with counted():
         yield {"left": await request.is_disconnected()}
-        await asyncio.sleep(0.01)  # it has to be watched by now
+        await asyncio.sleep(0)  # a stream is watched from its source's first wait on
         yield {"left": await request.is_disconnected()}
         yield {"read": len(await request.body())}
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         yield {"left": await request.is_disconnected()}
         try:
             await request.disconnected()
