@@ -17,6 +17,7 @@ from asgi_rt.errors import (
     ReverseError,
     RouteError,
     SendTimeout,
+    WebSocketClosed,
 )
 from asgi_rt.http.files import FileResponse
 from asgi_rt.http.forms import FormLimits
@@ -34,6 +35,7 @@ from asgi_rt.http.uploads import Upload
 from asgi_rt.routing import Converter, Precedence, Router
 from asgi_rt.sse.framing import Event
 from asgi_rt.sse.stream import EventStream
+from asgi_rt.websocket.connection import WebSocket
 
 __version__ = "0.1.0"
 
@@ -69,5 +71,7 @@ __all__ = [
     "StreamingResponse",
     "TextResponse",
     "Upload",
+    "WebSocket",
+    "WebSocketClosed",
     "__version__",
 ]

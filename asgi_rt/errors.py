@@ -6,6 +6,8 @@ AsgiRtError
 ├── ClientDisconnected   the client left; ends a request quietly
 ├── SendTimeout          the client stopped reading for longer than `send_timeout`
 ├── BodyOverrun          the request body was left unread until it had to be discarded
+├── WebSocketClosed      a WebSocket connection is over; says how, and who ended it
+├── LifecycleError       a WebSocket call or message out of turn (also a RuntimeError)
 ├── RouteError           a route that cannot be registered; names the route
 ├── ReverseError         no URL can be built from that name and those parameters
 ├── LifespanError        an app, or an app mounted in it, did not start or stop
@@ -15,18 +17,20 @@ AsgiRtError
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 __all__ = [
     "AsgiRtError",
     "BodyOverrun",
     "ClientDisconnected",
     "HTTPError",
+    "LifecycleError",
     "LifespanError",
     "MissingExtra",
     "ReverseError",
     "RouteError",
     "SendTimeout",
+    "WebSocketClosed",
     "phrase",
 ]
 
@@ -113,6 +117,31 @@ class BodyOverrun(AsgiRtError):
             f"more than {max_bytes} bytes of the request body arrived while a response was being"
             " streamed and nothing had begun to read them; read the body before the first `yield`"
         )
+
+
+class WebSocketClosed(AsgiRtError):
+    """A WebSocket connection is over. Out of a handler it ends that handler quietly."""
+
+    def __init__(
+        self, code: int, reason: str = "", *, by: Literal["client", "server", "network"]
+    ) -> None:
+        self.code = code
+        """The close code, RFC 6455 section 7.4: 1006 where the connection was lost."""
+        self.reason = reason
+        """What the one who closed it says about why; may be empty."""
+        self.by = by
+        """Who ended it. "network" is nobody: the connection broke."""
+        self.connection: object = None
+        """What tells one connection from another; None where the error was made by hand."""
+        super().__init__(code, reason)
+
+    def __str__(self) -> str:
+        ended = "the connection was lost" if self.by == "network" else f"the {self.by} closed it"
+        return f"{ended} ({self.code})" + (f": {self.reason}" if self.reason else "")
+
+
+class LifecycleError(AsgiRtError, RuntimeError):
+    """A WebSocket was used out of turn: a message was sent before `accept`, for instance."""
 
 
 class RouteError(AsgiRtError):

@@ -13,7 +13,14 @@ from asgi_rt.http.response import Response
 from asgi_rt.http.streaming import StreamingResponse, YieldResponse
 from asgi_rt.sse.stream import EventStream
 
-__all__ = ["Endpoint", "Handler", "handler_name", "make_endpoint", "make_event_endpoint"]
+__all__ = [
+    "Endpoint",
+    "Handler",
+    "check_websocket_handler",
+    "handler_name",
+    "make_endpoint",
+    "make_event_endpoint",
+]
 
 Handler: TypeAlias = Callable[..., Any]
 """`async def`, `def`, and both with `yield`; takes the request."""
@@ -61,6 +68,16 @@ def make_event_endpoint(handler: Handler, route: str, stream_options: dict[str, 
     return endpoint
 
 
+def check_websocket_handler(handler: Handler, route: str) -> None:
+    """Raise RouteError, naming the route, for what cannot serve a WebSocket."""
+    _check_signature(handler, route, "the WebSocket")
+    if not _is(inspect.iscoroutinefunction, handler):
+        raise RouteError(
+            f"{route}: the handler of a WebSocket is an `async def` without `yield`;"
+            f" {handler_name(handler)} is not"
+        )
+
+
 def handler_name(handler: Handler) -> str:
     """What a handler is called: the function's name, or its class's."""
     handler = _unwrapped(handler)
@@ -105,7 +122,7 @@ def _thread_endpoint(handler: Handler) -> Endpoint:
     return endpoint
 
 
-def _check_signature(handler: Handler, route: str) -> None:
+def _check_signature(handler: Handler, route: str, takes: str = "the request") -> None:
     if not callable(handler):
         raise RouteError(f"{route}: a handler is a function, not {handler!r}")
     try:
@@ -118,7 +135,7 @@ def _check_signature(handler: Handler, route: str) -> None:
     except TypeError:
         raise RouteError(
             f"{route}: the handler {handler_name(handler)}{signature} must take one argument,"
-            " the request"
+            f" {takes}"
         ) from None
 
 

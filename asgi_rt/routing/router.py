@@ -1,7 +1,6 @@
 """The router: routes and mounts registered, requests matched to them, URLs built back."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote
 
@@ -9,8 +8,8 @@ from asgi_rt.asgi import ASGIApp, Scope
 from asgi_rt.errors import HTTPError, ReverseError, RouteError
 from asgi_rt.http.response import RedirectResponse, Response
 from asgi_rt.routing.handlers import (
-    Endpoint,
     Handler,
+    check_websocket_handler,
     handler_name,
     make_endpoint,
     make_event_endpoint,
@@ -23,45 +22,16 @@ from asgi_rt.routing.patterns import (
     Rest,
     parse_pattern,
 )
+from asgi_rt.routing.routes import Mount, Route
 from asgi_rt.routing.scopes import mounted_scope, path_segments, split_path
 from asgi_rt.routing.tree import WEBSOCKET, Found, Precedence, Tree
+from asgi_rt.websocket.options import WebSocketOptions
 
 __all__ = ["Mount", "Route", "Router", "mounted_scope", "path_segments"]
 
 H = TypeVar("H", bound=Handler)
 
 _METHOD_CHARACTERS: Final = frozenset("!#$%&'*+-.^_`|~ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Route:
-    """One pattern, its methods, and what answers them."""
-
-    pattern: Pattern
-    methods: tuple[str, ...]
-    handler: Handler
-    endpoint: Endpoint
-    name: str
-    options: Mapping[str, Any]
-    sse: bool = False
-    """Whether its answer is a stream of server-sent events."""
-
-    def __str__(self) -> str:
-        return f"{','.join(self.methods)} {self.pattern.text}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Mount:
-    """An ASGI application under a prefix."""
-
-    pattern: Pattern
-    app: ASGIApp
-    name: str
-    lifespan: bool
-    """Whether its lifespan runs within the lifespan of the app it is mounted in."""
-
-    def __str__(self) -> str:
-        return f"mount {self.pattern.text}"
 
 
 class Router:
@@ -129,6 +99,25 @@ class Router:
         endpoint = make(handler, label, stream_options)
         name = handler_name(handler) if name is None else name
         route = Route(pattern, methods, handler, endpoint, name, stream_options, sse)
+        self._insert(route)
+        return route
+
+    def add_websocket_route(
+        self, path: str, handler: Handler, *, name: str | None = None, **options: Any
+    ) -> Route:
+        """Register a handler for WebSockets; see `websocket`. It may share its path with others.
+
+        Raises RouteError like `add_route`, and for options that `WebSocketOptions` does not know.
+        """
+        label = f"websocket {path}"
+        pattern = parse_pattern(path, self.converters)
+        check_websocket_handler(handler, label)
+        try:
+            websocket = WebSocketOptions(**options)
+        except (TypeError, ValueError) as error:
+            raise RouteError(f"{label}: {error}") from None
+        name = handler_name(handler) if name is None else name
+        route = Route(pattern, (WEBSOCKET,), handler, handler, name, options, websocket=websocket)
         self._insert(route)
         return route
 
@@ -217,7 +206,9 @@ class Router:
                 )
         for each in list(router):
             path = prefix + each.pattern.text
-            if isinstance(each, Route):
+            if isinstance(each, Route) and each.websocket is not None:
+                self.add_websocket_route(path, each.handler, name=each.name, **each.options)
+            elif isinstance(each, Route):
                 again: dict[str, Any] = {"methods": each.methods, "name": each.name}
                 self.add_route(path, each.handler, sse=each.sse, **again, **each.options)
             else:
@@ -274,6 +265,20 @@ class Router:
         POST, it may read the body before its first event.
         """
         return self.route(path, methods=methods, name=name, sse=True, **options)
+
+    def websocket(self, path: str, *, name: str | None = None, **options: Any) -> Callable[[H], H]:
+        """Register a handler for WebSockets: `async def`, and takes the `WebSocket`.
+
+        `options` are those of `WebSocketOptions`: `origins`, `subprotocols`, `max_message_bytes`,
+        `messages_per_second`, `idle_timeout`, `send_timeout`, and what becomes of `unread`
+        messages. Only pages of the same origin may connect, unless `origins` says otherwise.
+        """
+
+        def register(handler: H) -> H:
+            self.add_websocket_route(path, handler, name=name, **options)
+            return handler
+
+        return register
 
     # Matching
 

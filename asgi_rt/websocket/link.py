@@ -1,0 +1,156 @@
+"""One connection without its face: what comes in, what goes out, and what runs beside."""
+
+import asyncio
+import random
+from asyncio import current_task
+from typing import Any, Final
+
+import anyio
+
+from asgi_rt.asgi import Receive, Scope, Send
+from asgi_rt.drain import Drain, drain_of
+from asgi_rt.http.pull import on_asyncio
+from asgi_rt.websocket.beside import Beside, LoopBeside
+from asgi_rt.websocket.closing import cut_reason
+from asgi_rt.websocket.ending import By, Ending
+from asgi_rt.websocket.incoming import Incoming
+from asgi_rt.websocket.interruption import Interruption
+from asgi_rt.websocket.options import WebSocketOptions
+from asgi_rt.websocket.outgoing import GroupOutgoing, LoopOutgoing, Outgoing
+
+__all__ = ["Link"]
+
+_DRAIN_CODE: Final = 1012
+_DRAIN_REASON: Final = "the server is going down"
+_DRAIN_SPREAD: Final = 0.25
+"""Over how many seconds clients are sent away, so that they do not all come back at once."""
+
+
+class Link(Ending):
+    """The parts of one connection, and what ends it from outside of its handler."""
+
+    __slots__ = (
+        "__weakref__",
+        "_cut_off",
+        "_drain",
+        "_task",
+        "beside",
+        "incoming",
+        "options",
+        "outgoing",
+    )
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, options: WebSocketOptions
+    ) -> None:
+        super().__init__()
+        self.options = options
+        spec_version: str = scope.get("asgi", {}).get("spec_version", "2.0")
+        self.incoming = Incoming(receive, self, options, spec_version)
+        self.outgoing: Outgoing
+        self.beside: Beside | None = None
+        if on_asyncio():
+            self.outgoing = LoopOutgoing(send, self, options.send_timeout)
+            self.beside = LoopBeside()
+        else:
+            self.outgoing = GroupOutgoing(send, self, options.send_timeout)
+        self._task: asyncio.Task[Any] | anyio.CancelScope | None = None
+        self._cut_off: Interruption | bool = False
+        self._drain: Drain | None = drain_of(scope)
+
+    # For the one who runs the handler
+
+    def begin(self, scope: anyio.CancelScope | None = None) -> None:
+        """The handler begins, in this task or within `scope`."""
+        self._task = scope or current_task()
+        if self._drain is not None:
+            self._drain.add(self, tells=True)
+
+    def open(self) -> None:
+        """The handshake was accepted."""
+        assert self.beside is not None
+        if not self.is_over:
+            self.is_open = True
+            self.outgoing.begin()
+            self.incoming.begin(self.beside)
+
+    def note(self) -> None:
+        self.is_noted = True
+        if self.beside is not None and self.beside.rounds is not None:
+            self.beside.rounds.add(self)
+
+    def look(self) -> None:
+        self.incoming.on_round()
+
+    def on_round(self) -> None:
+        """For `Rounds`: see whether somebody must read, and whether a send waits."""
+        self.is_noted = not self.is_open
+        self.incoming.on_round()
+        self.outgoing.on_round()
+
+    @property
+    def is_draining(self) -> bool:
+        return self._drain is not None and self._drain.is_draining
+
+    async def was_cut_off(self, error: BaseException) -> bool:
+        """Whether a cancellation of the handler came from `cancel` alone, and is dealt with."""
+        if isinstance(self._cut_off, Interruption) and isinstance(error, asyncio.CancelledError):
+            await self._cut_off.absorb(error)
+            return True
+        return False
+
+    async def finish(self) -> None:
+        """End what is left of the connection. Takes at most about 10 seconds, if need be."""
+        self._task = None
+        if self._drain is not None:
+            self._drain.remove(self)
+        with anyio.CancelScope(shield=True):
+            try:
+                await self.outgoing.send_close()
+            finally:
+                if isinstance(self.beside, LoopBeside):
+                    await self.beside.finish()
+
+    # For everybody, from any task of the event loop
+
+    def end(self, code: int, reason: str, by: By) -> bool:
+        if not super().end(code, reason, by):
+            return False
+        self.incoming.on_end(by_server=by == "server")
+        self.outgoing.on_end()
+        if by != "server":
+            self.outgoing.interrupt(self._likely)
+        return True
+
+    def fail(self, code: int, reason: str) -> None:
+        if self.end(code, cut_reason(reason), "server") and self.beside is not None:
+            self.beside.start(self.close)
+
+    async def close(self) -> None:
+        """Tell the client of an end of our own, and wake who waits for what will not come."""
+        await self.outgoing.send_close()
+        self.incoming.interrupt(self._likely)
+
+    @property
+    def _likely(self) -> "asyncio.Task[Any] | None":
+        """The task that waits for the client, if any does."""
+        return self._task if isinstance(self._task, asyncio.Task) else None
+
+    # For the drain
+
+    def begin_drain(self) -> None:
+        """Close with 1012, at a moment of its own."""
+        if self._drain is not None and self.beside is not None and self.is_open:
+            spread = min(_DRAIN_SPREAD, self._drain.grace / 4)
+            self.beside.call_later(random.uniform(0, spread), self._drained)
+
+    def _drained(self) -> None:
+        self.fail(_DRAIN_CODE, _DRAIN_REASON)
+
+    def cancel(self) -> None:
+        """Cut the handler off."""
+        if isinstance(self._task, anyio.CancelScope):
+            self._cut_off = True
+            self._task.cancel()
+        elif self._task is not None and not self._cut_off:
+            self._cut_off = Interruption(self._task)
