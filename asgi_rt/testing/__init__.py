@@ -17,6 +17,10 @@ async with AsyncTestClient(app) as client:          # runs the lifespan
 
     async with client.events("/prices") as events:  # server-sent events
         assert (await events.next_event()).data == "1.25"
+
+    async with client.websocket_connect("/chat", subprotocols=["json"]) as ws:
+        await ws.send_json({"say": "hello"})
+        assert await ws.receive_json() == {"said": "hello"}
 ```
 
 `Exchange.of(response)`, and `SyncExchange.of(response)` with the blocking client, give the
@@ -42,8 +46,11 @@ from asgi_rt.testing.errors import (
     AppError,
     ClientGoneError,
     CloseTimeoutError,
+    ConnectionClosed,
     IncompleteResponseError,
     MessageError,
+    UnexpectedMessageError,
+    WebSocketDenied,
 )
 from asgi_rt.testing.events import Events, StreamEndedError
 from asgi_rt.testing.exchange import Exchange
@@ -51,12 +58,15 @@ from asgi_rt.testing.protocol import ServerPush
 from asgi_rt.testing.sync import TestClient
 from asgi_rt.testing.sync_events import SyncEvents
 from asgi_rt.testing.sync_exchange import SyncExchange
+from asgi_rt.testing.sync_websocket import SyncWebSocketConnection
+from asgi_rt.testing.websocket import WebSocketConnection
 
 __all__ = [
     "AppError",
     "AsyncTestClient",
     "ClientGoneError",
     "CloseTimeoutError",
+    "ConnectionClosed",
     "Events",
     "Exchange",
     "IncompleteResponseError",
@@ -65,5 +75,9 @@ __all__ = [
     "StreamEndedError",
     "SyncEvents",
     "SyncExchange",
+    "SyncWebSocketConnection",
     "TestClient",
+    "UnexpectedMessageError",
+    "WebSocketConnection",
+    "WebSocketDenied",
 ]

@@ -10,8 +10,15 @@ from asgi_rt.asgi import ASGIApp
 from asgi_rt.testing.content import ThreadedContent
 from asgi_rt.testing.events import EventOptions, Events
 from asgi_rt.testing.exchange import Exchange
-from asgi_rt.testing.options import ClientOptions, RequestOptions, ServerOptions
+from asgi_rt.testing.options import (
+    ClientOptions,
+    RequestOptions,
+    ServerOptions,
+    WebSocketOptions,
+)
 from asgi_rt.testing.transport import AppTransport
+from asgi_rt.testing.websocket import WebSocketConnection
+from asgi_rt.testing.websocket_request import build_handshake
 
 __all__ = ["AsyncTestClient"]
 
@@ -87,10 +94,7 @@ class AsyncTestClient(httpx2.AsyncClient):
         The client's cookies, headers and authentication apply, as far as they need no answer of
         the server. Redirects are not followed and event hooks do not run.
         """
-        request = self.build_request(method, url, **options)
-        if self.auth is not None:
-            async with contextlib.aclosing(self.auth.async_auth_flow(request)) as flow:
-                request = await anext(flow)
+        request = await self._authenticated(self.build_request(method, url, **options))
         exchange = self._app_transport.open(request, self.cookies.extract_cookies)
         try:
             yield exchange
@@ -104,9 +108,44 @@ class AsyncTestClient(httpx2.AsyncClient):
         """
         return Events(url, client=self, **options)
 
+    @contextlib.asynccontextmanager
+    async def websocket_connect(
+        self, url: str, **options: Unpack[WebSocketOptions]
+    ) -> AsyncGenerator[WebSocketConnection]:
+        """A WebSocket connection, once the app has accepted it. It is closed on leaving.
+
+        The options are `subprotocols`, `headers`, `params`, `origin`, `timeout`, `spec_version`,
+        `denial_response`, `pipe_bytes` and `close_timeout`; see `WebSocketOptions`. The client's
+        cookies, headers and authentication apply as in `open`. The URL may begin with ws:// or
+        wss://; a relative one takes that from `base_url`.
+
+        Raises `WebSocketDenied`, with the response, when the app does not accept; what the app
+        raises; and `TimeoutError` when there is no answer for `timeout` seconds. On leaving, an
+        open connection is closed with 1000 and the app has `close_timeout` seconds to end; then it
+        is cancelled and `CloseTimeoutError` is raised. What the app raised is raised at the latest
+        then, save the disconnect itself: a ClientGoneError, asgi_rt's `WebSocketClosed` and the
+        `WebSocketDisconnect` of other frameworks, out of a connection that is over.
+        """
+        request = await self._authenticated(build_handshake(self.build_request, url, options))
+        server = self._app_transport.options.for_websocket(options)
+        connection = self._app_transport.open_websocket(
+            request, server, self.cookies.extract_cookies
+        )
+        try:
+            await connection.connect(options.get("timeout", 5.0))
+            yield connection
+        finally:
+            await connection.aclose()
+
     def build_request(self, *args: Any, **kwargs: Any) -> httpx2.Request:
         """As httpx2's, but a blocking iterable is good as content too: a thread pulls it."""
         request = super().build_request(*args, **kwargs)
         if not isinstance(request.stream, httpx2.AsyncByteStream):
             request.stream = ThreadedContent(request.stream)
         return request
+
+    async def _authenticated(self, request: httpx2.Request) -> httpx2.Request:
+        if self.auth is None:
+            return request
+        async with contextlib.aclosing(self.auth.async_auth_flow(request)) as flow:
+            return await anext(flow)

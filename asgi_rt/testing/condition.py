@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import anyio
+import anyio.lowlevel
 
 __all__ = ["Condition"]
 
@@ -31,3 +32,7 @@ class Condition:
             if self._changed is None:
                 self._changed = anyio.Event()
             await self._changed.wait()
+            if not holds():
+                # anyio cancels no asyncio task that is about to wake up, and what changes at every
+                # turn of the loop has this one about to wake up at every turn.
+                await anyio.lowlevel.checkpoint_if_cancelled()

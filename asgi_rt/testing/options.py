@@ -1,12 +1,12 @@
 """What can be set: how the client plays the server, and what goes to httpx2 as it is."""
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypedDict
 
 import httpx2
 
-__all__ = ["ClientOptions", "RequestOptions", "ServerOptions"]
+__all__ = ["ClientOptions", "RequestOptions", "ServerOptions", "WebSocketOptions"]
 
 Pairs: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 Timeout: TypeAlias = (
@@ -41,7 +41,22 @@ class ServerOptions:
     @property
     def raises_after_disconnect(self) -> bool:
         """Whether `send` raises once the client is gone; else it does nothing, as in uvicorn."""
-        return tuple(int(part) for part in self.spec_version.split(".")) >= (2, 4)
+        return self.is_spec(2, 4)
+
+    def is_spec(self, *version: int) -> bool:
+        """Whether the spec version is this one or a later one."""
+        return tuple(int(part) for part in self.spec_version.split(".")) >= version
+
+    def for_websocket(self, options: "WebSocketOptions") -> "ServerOptions":
+        """These options as they are for one WebSocket connection."""
+        offers_denial = options.get("denial_response", True)
+        return replace(
+            self,
+            spec_version=options.get("spec_version", "2.4"),
+            extensions={"websocket.http.response": {}} if offers_denial else None,
+            pipe_bytes=options.get("pipe_bytes", self.pipe_bytes),
+            close_timeout=options.get("close_timeout", self.close_timeout),
+        )
 
 
 class ClientOptions(TypedDict, total=False):
@@ -69,3 +84,24 @@ class RequestOptions(TypedDict, total=False):
     headers: Pairs | None
     timeout: Timeout
     extensions: Mapping[str, Any] | None
+
+
+class WebSocketOptions(TypedDict, total=False):
+    """What `websocket_connect` of the test clients takes."""
+
+    subprotocols: Sequence[str]
+    """What the client offers, the preferred one first."""
+    headers: Pairs | None
+    params: Mapping[str, str | int | float | bool | None] | None
+    origin: str | None
+    """The page that connects, as a browser tells. None: no such header."""
+    timeout: float | None
+    """Seconds for the handshake, 5 by default. None: for ever."""
+    spec_version: str
+    """The WebSocket spec version in the scope, "2.4" by default."""
+    denial_response: bool
+    """Whether the extension `websocket.http.response` is offered to the app; it is by default."""
+    pipe_bytes: int | None
+    """As the client's, which is the default."""
+    close_timeout: float | None
+    """As the client's, which is the default."""

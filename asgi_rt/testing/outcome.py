@@ -4,6 +4,7 @@ from typing import cast
 
 import httpx2
 
+from asgi_rt.errors import WebSocketClosed
 from asgi_rt.testing.errors import (
     AppError,
     ClientGoneError,
@@ -19,12 +20,20 @@ __all__ = ["Outcome"]
 class Outcome:
     """What went wrong in one exchange, if anything did. It is raised once, the original object."""
 
-    def __init__(self, name: str, request: httpx2.Request, options: ServerOptions) -> None:
+    def __init__(
+        self,
+        name: str,
+        request: httpx2.Request,
+        options: ServerOptions,
+        *,
+        disconnect: str = "http.disconnect",
+    ) -> None:
         self.error: BaseException | None = None
         self._name = name
         self._request = request
         self._timeout = options.close_timeout
         self._raises = options.raise_server_exceptions
+        self._disconnect = disconnect
         self._is_raised = False
 
     def upload_failed(self, error: BaseException) -> None:
@@ -32,8 +41,13 @@ class Outcome:
         self.error = error
         self._raises = True
 
-    def app_ended(self, task: PlainTask, *, is_excused: bool, sent: str) -> None:
-        """Judge the end of `task`: `is_excused` when it owed nothing more, having sent `sent`."""
+    def app_ended(
+        self, task: PlainTask, *, is_excused: bool, sent: str, is_over: bool = False
+    ) -> None:
+        """Judge the end of `task`: `is_excused` when it owed nothing more, having sent `sent`.
+
+        `is_over` when it was a WebSocket's, whose connection is over.
+        """
         if self.error is not None or task.is_cancelled:
             return
         if isinstance(task.error, TaskCancelledError):
@@ -41,7 +55,7 @@ class Outcome:
                 f"{self._name}: the app's task was cancelled, and not by the client"
             )
         elif task.error is not None:
-            self.error = None if _is_goodbye(task.error) else task.error
+            self.error = None if _is_goodbye(task.error, is_over=is_over) else task.error
         elif not is_excused:
             self.error = IncompleteResponseError(f"{self._name}: the app ended after {sent}")
 
@@ -67,13 +81,18 @@ class Outcome:
         how = "it has been cancelled" if task.is_done else "it does not end when cancelled either"
         raise CloseTimeoutError(
             f"{self._name}: the app was still running {self._timeout} seconds after its client was "
-            f"done with it; {how}. End it on http.disconnect, or set close_timeout"
+            f"done with it; {how}. End it on {self._disconnect}, or set close_timeout"
         ) from task.error
 
 
-def _is_goodbye(error: BaseException) -> bool:
+def _is_goodbye(error: BaseException, *, is_over: bool) -> bool:
     """Whether this is nothing but the disconnect, on its way out of the app."""
     if isinstance(error, BaseExceptionGroup):
         errors = cast("tuple[BaseException, ...]", error.exceptions)
-        return all(_is_goodbye(each) for each in errors)
+        return all(_is_goodbye(each, is_over=is_over) for each in errors)
+    if is_over and isinstance(error, WebSocketClosed):
+        return True
+    # Starlette's, FastAPI's and Litestar's handlers end with an exception of this name.
+    if is_over and type(error).__name__ == "WebSocketDisconnect":
+        return True
     return isinstance(error, ClientGoneError)

@@ -51,13 +51,14 @@ class LoopThread:
         self._starting = threading.Lock()
         self._portal: BlockingPortal | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
+        self._is_closed = False
 
     @property
     def is_running(self) -> bool:
         return self._portal is not None
 
     def call(self, function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
-        """What `function(*args)` returns or raises, run in the loop.
+        """What `function(*args)` returns or raises, run in the loop. RuntimeError once closed.
 
         An exception in the calling thread meanwhile, such as KeyboardInterrupt, cancels it.
         """
@@ -80,6 +81,7 @@ class LoopThread:
         with self._starting:
             finalizer, self._finalizer = self._finalizer, None
             self._portal = None
+            self._is_closed = True
         ending = finalizer.detach() if finalizer is not None else None
         if ending is not None:
             _, _, (stop, thread), _ = ending
@@ -88,6 +90,9 @@ class LoopThread:
 
     def _start(self) -> BlockingPortal:
         with self._starting:
+            if self._is_closed:
+                # What belongs to the ended loop must not be used in another one.
+                raise RuntimeError("the client is closed; make a new one")
             if self._portal is None:
                 started: Future[_Running] = Future()
                 thread = threading.Thread(

@@ -9,10 +9,10 @@ Specification: https://asgi.readthedocs.io/en/latest/specs/www.html
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Never, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from asgi_rt.asgi import Message, RawHeaders
-from asgi_rt.testing.errors import MessageError
+from asgi_rt.testing.fields import Fields
 
 __all__ = [
     "BodyFile",
@@ -101,7 +101,7 @@ class ResponseProtocol:
     def __init__(self, *, name: str, method: str, extensions: Collection[str] = ()) -> None:
         self.stage = Stage.HEAD
         self.body_bytes = 0
-        self._name = name
+        self._fields = Fields(name)
         self._extensions = extensions
         self._is_head_request = method == "HEAD"
         self._has_trailers = False
@@ -127,18 +127,18 @@ class ResponseProtocol:
         """What the app's `message` means; moves the response on. Raises `MessageError`."""
         kind = message.get("type")
         if not isinstance(kind, str) or kind not in self._readers:
-            self._refuse(f"the app sent a message of the unknown type {kind!r}")
+            self._fields.refuse(f"the app sent a message of the unknown type {kind!r}")
         if kind in _EXTENSIONS and kind not in self._extensions:
-            self._refuse(f"the app sent {kind}, an extension that scope['extensions'] lacks")
+            self._fields.refuse(f"the app sent {kind}, an extension that scope['extensions'] lacks")
         if kind not in _ALLOWED[self.stage]:
-            self._refuse(f"the app sent {kind} when the response {self.stage.value}")
+            self._fields.refuse(f"the app sent {kind} when the response {self.stage.value}")
         return self._readers[kind](message)
 
     def count_body(self, size: int) -> None:
         """Count `size` more bytes of body. Raises `MessageError` when that is too many."""
         self.body_bytes += size
         if self._expected is not None and self.body_bytes > self._expected:
-            self._refuse(
+            self._fields.refuse(
                 f"the body is longer than it may be: {self.body_bytes} bytes so far, "
                 f"{self._expected} allowed by the content-length or the status"
             )
@@ -146,7 +146,7 @@ class ResponseProtocol:
     def end_body(self) -> None:
         """The body ends here. Raises `MessageError` when it is shorter than was announced."""
         if self._expected is not None and self.body_bytes < self._expected:
-            self._refuse(
+            self._fields.refuse(
                 f"the body is shorter than its content-length: "
                 f"{self.body_bytes} bytes of {self._expected}"
             )
@@ -155,13 +155,15 @@ class ResponseProtocol:
     def _start(self, message: Message) -> ResponseHead:
         status = message.get("status")
         if not isinstance(status, int) or isinstance(status, bool):
-            self._refuse(f"status must be an int, not {status!r}")
+            self._fields.refuse(f"status must be an int, not {status!r}")
         if not 200 <= status <= 999:
-            self._refuse(f"{status} is not the status of a final response (200 to 999)")
-        headers = self._headers(message)
-        has_trailers = self._flag(message, "trailers")
+            self._fields.refuse(f"{status} is not the status of a final response (200 to 999)")
+        headers = self._fields.headers(message)
+        has_trailers = self._fields.flag(message, "trailers")
         if has_trailers and _TRAILERS not in self._extensions:
-            self._refuse(f"trailers=True needs the extension {_TRAILERS}, which the scope lacks")
+            self._fields.refuse(
+                f"trailers=True needs the extension {_TRAILERS}, which the scope lacks"
+            )
         self._expected = self._body_size(status, headers)
         self._has_trailers = has_trailers
         self.stage = Stage.BODY
@@ -170,7 +172,7 @@ class ResponseProtocol:
     def _body_size(self, status: int, headers: RawHeaders) -> int | None:
         lengths = {value for name, value in headers if name == b"content-length"}
         if len(lengths) > 1 or not all(length.isdigit() for length in lengths):
-            self._refuse(f"content-length must be one number, not {sorted(lengths)!r}")
+            self._fields.refuse(f"content-length must be one number, not {sorted(lengths)!r}")
         if self._is_head_request:
             return None  # what it announces is the length that a GET would have: RFC 9110, 9.3.2
         if status in _WITHOUT_BODY:
@@ -180,8 +182,8 @@ class ResponseProtocol:
     def _body(self, message: Message) -> BodyPart:
         data = message.get("body", b"")
         if not isinstance(data, bytes):
-            self._refuse(f"body must be bytes, not {type(data).__name__}")
-        has_more = self._flag(message, "more_body")
+            self._fields.refuse(f"body must be bytes, not {type(data).__name__}")
+        has_more = self._fields.flag(message, "more_body")
         if self._is_head_request:
             data = b""
         self.count_body(len(data))
@@ -192,9 +194,9 @@ class ResponseProtocol:
     def _pathsend(self, message: Message) -> BodyFile | BodyPart:
         path = message.get("path")
         if not isinstance(path, str):
-            self._refuse(f"path must be a str, not {path!r}")
+            self._fields.refuse(f"path must be a str, not {path!r}")
         if self.body_bytes:
-            self._refuse(f"the app sent {_PATHSEND} after a part of the body")
+            self._fields.refuse(f"the app sent {_PATHSEND} after a part of the body")
         if self._is_head_request:
             self.end_body()
             return BodyPart(b"")
@@ -202,49 +204,22 @@ class ResponseProtocol:
         return BodyFile(path)
 
     def _trailers(self, message: Message) -> Trailers:
-        headers = self._headers(message)
-        if not self._flag(message, "more_trailers"):
+        headers = self._fields.headers(message)
+        if not self._fields.flag(message, "more_trailers"):
             self.stage = Stage.END
         return Trailers(headers)
 
     def _early_hint(self, message: Message) -> EarlyHint:
         links: Any = message.get("links")
         if not isinstance(links, list | tuple):
-            self._refuse(f"links must be a list of bytes, not {links!r}")
+            self._fields.refuse(f"links must be a list of bytes, not {links!r}")
         for link in cast("Iterable[object]", links):
             if not isinstance(link, bytes):
-                self._refuse(f"links must be a list of bytes; it holds {link!r}")
+                self._fields.refuse(f"links must be a list of bytes; it holds {link!r}")
         return EarlyHint(list(cast("Iterable[bytes]", links)))
 
     def _push(self, message: Message) -> ServerPush:
         path = message.get("path")
         if not isinstance(path, str) or not path.startswith("/"):
-            self._refuse(f"path must be a str that starts with a slash, not {path!r}")
-        return ServerPush(path, self._headers(message))
-
-    def _flag(self, message: Message, key: str) -> bool:
-        value = message.get(key, False)
-        if not isinstance(value, bool):
-            self._refuse(f"{key} must be a bool, not {value!r}")
-        return value
-
-    def _headers(self, message: Message) -> RawHeaders:
-        given: object = message.get("headers", ())
-        if isinstance(given, str | bytes | dict) or not isinstance(given, Iterable):
-            self._refuse(f"headers must be a list of (name, value) pairs, not {given!r}")
-        return [self._header(item) for item in cast("Iterable[object]", given)]
-
-    def _header(self, item: Any) -> tuple[bytes, bytes]:
-        if not isinstance(item, list | tuple) or len(cast("Any", item)) != 2:
-            self._refuse(f"a header must be a (name, value) pair, not {item!r}")
-        name, value = cast("tuple[object, object]", item)
-        if not isinstance(name, bytes) or not isinstance(value, bytes):
-            self._refuse(f"a header's name and value must be bytes, not ({name!r}, {value!r})")
-        if not name or name != name.lower() or name.startswith(b":"):
-            self._refuse(f"a header's name must be lower case and no pseudo-header, not {name!r}")
-        if not set(name + value).isdisjoint(b"\r\n\0"):
-            self._refuse(f"a header must hold no line break and no NUL, not ({name!r}, {value!r})")
-        return name, value
-
-    def _refuse(self, reason: str) -> Never:
-        raise MessageError(f"{self._name}: {reason}")
+            self._fields.refuse(f"path must be a str that starts with a slash, not {path!r}")
+        return ServerPush(path, self._fields.headers(message))

@@ -1,4 +1,4 @@
-"""The ASGI scope of an HTTP request, as uvicorn would write it."""
+"""The ASGI scope of an HTTP request and of a WebSocket connection, as uvicorn would write it."""
 
 from typing import Any, Final
 from urllib.parse import unquote
@@ -8,9 +8,10 @@ import httpx2
 from asgi_rt.asgi import Scope
 from asgi_rt.testing.options import ServerOptions
 
-__all__ = ["http_scope"]
+__all__ = ["http_scope", "websocket_scope"]
 
 _PORTS: Final = {"http": 80, "https": 443}
+_WEBSOCKET_SCHEMES: Final = {"http": "ws", "https": "wss"}
 
 
 def http_scope(request: httpx2.Request, options: ServerOptions, state: dict[str, Any]) -> Scope:
@@ -21,13 +22,37 @@ def http_scope(request: httpx2.Request, options: ServerOptions, state: dict[str,
 
     Specification: https://asgi.readthedocs.io/en/latest/specs/www.html#http-connection-scope
     """
-    raw_path = request.url.raw_path.partition(b"?")[0]
-    scope: dict[str, Any] = {
+    return {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": options.spec_version},
-        "http_version": "1.1",
         "method": request.method,
         "scheme": request.url.scheme,
+        **_connection_scope(request, options, state),
+    }
+
+
+def websocket_scope(
+    request: httpx2.Request, options: ServerOptions, state: dict[str, Any]
+) -> Scope:
+    """The scope for a handshake, the subprotocols taken from its headers. Otherwise as above.
+
+    Specification: https://asgi.readthedocs.io/en/latest/specs/www.html#websocket-connection-scope
+    """
+    offered = request.headers.get_list("sec-websocket-protocol", split_commas=True)
+    return {
+        "type": "websocket",
+        "scheme": _WEBSOCKET_SCHEMES[request.url.scheme],
+        "subprotocols": [each for each in offered if each],
+        **_connection_scope(request, options, state),
+    }
+
+
+def _connection_scope(
+    request: httpx2.Request, options: ServerOptions, state: dict[str, Any]
+) -> dict[str, Any]:
+    raw_path = request.url.raw_path.partition(b"?")[0]
+    scope: dict[str, Any] = {
+        "asgi": {"version": "3.0", "spec_version": options.spec_version},
+        "http_version": "1.1",
         "path": options.root_path + unquote(raw_path.decode("ascii")),
         "raw_path": options.root_path.encode("ascii") + raw_path,
         "query_string": request.url.query,

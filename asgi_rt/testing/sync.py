@@ -8,11 +8,18 @@ import httpx2
 
 from asgi_rt.asgi import ASGIApp
 from asgi_rt.testing.events import EventOptions, Events
-from asgi_rt.testing.options import ClientOptions, RequestOptions, ServerOptions
+from asgi_rt.testing.options import (
+    ClientOptions,
+    RequestOptions,
+    ServerOptions,
+    WebSocketOptions,
+)
 from asgi_rt.testing.portal import LoopThread
 from asgi_rt.testing.sync_events import SyncEvents
 from asgi_rt.testing.sync_exchange import SyncExchange
+from asgi_rt.testing.sync_websocket import SyncWebSocketConnection
 from asgi_rt.testing.transport import AppTransport
+from asgi_rt.testing.websocket_request import build_handshake
 
 __all__ = ["TestClient"]
 
@@ -42,6 +49,25 @@ class SyncAppTransport(httpx2.BaseTransport):
         """Begin an exchange, which the caller must close."""
         exchange = self._loop.run(lambda: self.transport.open(request))
         return SyncExchange(exchange, self._loop, on_response)
+
+    @contextlib.contextmanager
+    def websocket_connect(
+        self,
+        request: httpx2.Request,
+        options: WebSocketOptions,
+        on_response: Callable[[httpx2.Response], None],
+    ) -> Generator[SyncWebSocketConnection]:
+        """A connection that has been accepted. Raises as `AsyncTestClient.websocket_connect`."""
+        server = self.transport.options.for_websocket(options)
+        connection = self._loop.run(
+            lambda: self.transport.open_websocket(request, server, on_response)
+        )
+        try:
+            self._loop.call(connection.connect, options.get("timeout", 5.0))
+            yield SyncWebSocketConnection(connection, self._loop)
+        finally:
+            if self._loop.is_running:  # otherwise the client was closed, and ended everything
+                self._loop.call(connection.aclose)
 
     def events(self, client: httpx2.Client, url: str, options: EventOptions) -> SyncEvents:
         """An event stream that is asked for by the client's settings, and kept in the loop."""
@@ -141,9 +167,7 @@ class TestClient(httpx2.Client):
 
         What applies of the client's settings is as in `AsyncTestClient.open`.
         """
-        request = self.build_request(method, url, **options)
-        if self.auth is not None:
-            request = next(self.auth.sync_auth_flow(request))
+        request = self._authenticated(self.build_request(method, url, **options))
         exchange = self._app_transport.open(request, self.cookies.extract_cookies)
         try:
             yield exchange
@@ -156,3 +180,17 @@ class TestClient(httpx2.Client):
         What applies of the client's settings is as in `open`; redirects are followed, though.
         """
         return self._app_transport.events(self, url, options)
+
+    def websocket_connect(
+        self, url: str, **options: Unpack[WebSocketOptions]
+    ) -> contextlib.AbstractContextManager[SyncWebSocketConnection]:
+        """A WebSocket connection, once the app has accepted it. It is closed on leaving.
+
+        Options and errors are those of `AsyncTestClient.websocket_connect`. Several connections
+        may be open at once, in one thread or in several: they share the client's loop.
+        """
+        request = self._authenticated(build_handshake(self.build_request, url, options))
+        return self._app_transport.websocket_connect(request, options, self.cookies.extract_cookies)
+
+    def _authenticated(self, request: httpx2.Request) -> httpx2.Request:
+        return request if self.auth is None else next(self.auth.sync_auth_flow(request))

@@ -79,4 +79,5 @@ class SyncEvents:
 
     def close(self) -> None:
         """Leave the stream and wait for the end of the app. Raises as `Exchange.aclose` does."""
-        self._loop.call(self._events.aclose)
+        if self._loop.is_running:  # otherwise the client was closed, and ended everything
+            self._loop.call(self._events.aclose)

@@ -88,11 +88,13 @@ class SyncExchange(ExchangeView):
 
     def close(self) -> None:
         """Leave, and wait until the app's task has ended. Raises as `Exchange.aclose` does."""
-        self._loop.call(self._exchange.aclose)
+        if self._loop.is_running:  # otherwise the client was closed, and ended everything
+            self._loop.call(self._exchange.aclose)
 
     def leave(self) -> None:
         """As `close`, but nothing of the app's is raised."""
-        self._loop.call(self._exchange.leave)
+        if self._loop.is_running:
+            self._loop.call(self._exchange.leave)
 
 
 class _SyncBodyStream(httpx2.SyncByteStream):

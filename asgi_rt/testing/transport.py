@@ -10,6 +10,8 @@ from asgi_rt.asgi import ASGIApp
 from asgi_rt.testing.exchange import Exchange
 from asgi_rt.testing.lifespan import Lifespan
 from asgi_rt.testing.options import ServerOptions
+from asgi_rt.testing.websocket import WebSocketConnection
+from asgi_rt.testing.websocket_exchange import WebSocketExchange
 
 __all__ = ["AppTransport"]
 
@@ -23,9 +25,9 @@ class AppTransport(httpx2.AsyncBaseTransport):
 
     def __init__(self, app: ASGIApp, options: ServerOptions, *, lifespan: bool) -> None:
         self.state: dict[str, Any] = {}
+        self.options = options
         self._app = app
-        self._options = options
-        self._exchanges: set[Exchange] = set()
+        self._exchanges: set[Exchange | WebSocketExchange] = set()
         self._lifespan: Lifespan | None = None
         if lifespan:
             self._lifespan = Lifespan(app, timeout=options.lifespan_timeout, state=self.state)
@@ -46,18 +48,36 @@ class AppTransport(httpx2.AsyncBaseTransport):
         on_response: Callable[[httpx2.Response], None] | None = None,
     ) -> Exchange:
         """Begin an exchange, which the caller must close."""
-        if self._is_closed:
-            raise RuntimeError("the client is closed; make a new one for more requests")
+        self._check_open()
         exchange = Exchange(
             self._app,
             request,
-            self._options,
+            self.options,
             state=self.state,
             on_response=on_response,
             on_closed=self._exchanges.discard,
         )
         self._exchanges.add(exchange)
         return exchange
+
+    def open_websocket(
+        self,
+        request: httpx2.Request,
+        options: ServerOptions,
+        on_response: Callable[[httpx2.Response], None] | None = None,
+    ) -> WebSocketConnection:
+        """Begin a handshake. The caller must close the connection, whatever becomes of it."""
+        self._check_open()
+        connection = WebSocketConnection(
+            self._app,
+            request,
+            options,
+            state=self.state,
+            on_response=on_response,
+            on_closed=self._exchanges.discard,
+        )
+        self._exchanges.add(connection)
+        return connection
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The response as soon as its head is there. Raises as `Exchange.head` does."""
@@ -84,8 +104,12 @@ class AppTransport(httpx2.AsyncBaseTransport):
         if errors:
             raise BaseExceptionGroup("several requests were left open and ended badly", errors)
 
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("the client is closed; make a new one for more requests")
 
-async def _close(exchange: Exchange, errors: list[BaseException]) -> None:
+
+async def _close(exchange: Exchange | WebSocketExchange, errors: list[BaseException]) -> None:
     try:
         await exchange.aclose()
     except anyio.get_cancelled_exc_class():
