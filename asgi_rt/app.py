@@ -2,10 +2,9 @@
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
-from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from asgiref import compatibility
@@ -31,7 +30,7 @@ from asgi_rt.serving import (
     is_disconnect,
     send_result,
 )
-from asgi_rt.websocket.serve import REFUSED, refuse_with, serve_websocket
+from asgi_rt.websocket.serve import REFUSED, WebSocketRun, refuse_with
 
 __all__ = ["App"]
 
@@ -125,11 +124,23 @@ class App(Router):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP exchange, or the lifespan. What crashes is answered, then raised."""
         if self._middleware or scope["type"] != "http":
-            if scope["type"] == "websocket" and not self._middleware:
-                # From here, as a connection stands in each call all its life: 0.5 KiB each.
-                await self._websocket_app(scope)(scope, receive, send)
-            else:
+            if self._middleware or scope["type"] != "websocket":
                 await self._serve_otherwise(scope, receive, send)
+                return
+            run = self._websocket(scope, receive, send)
+            if not isinstance(run, WebSocketRun):
+                await run
+                return
+            # From here, as each message goes through all that the handler was called by.
+            try:
+                if await run.begin():
+                    await run.handler(run.ws)
+                    run.end()
+            except BaseException as error:
+                if await run.is_crash(error):
+                    raise
+            finally:
+                await run.finish()
             return
         # All in one coroutine, for each further one costs a tenth of a request (0.2 of 1.8 us).
         scope["app"] = self._face
@@ -275,22 +286,28 @@ class App(Router):
             app = wrap(app)
         return app
 
-    def _websocket_app(self, scope: Scope) -> ASGIApp:
+    def _websocket(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> WebSocketRun | Awaitable[None]:
         """What serves a WebSocket: a handler, a mounted app, or a refusal."""
         scope["app"] = self._face
+        handler, options = None, REFUSED
         try:
             found = self.match(scope)
         except HTTPError as error:
-            return partial(serve_websocket, refuse_with(error), REFUSED)
-        target = found.target
-        if isinstance(target, Mount):
-            below = mounted_scope(scope, found.depth, found.params)
-            return lambda _, receive, send: target.app(below, receive, send)
-        assert isinstance(target, Route)
-        assert target.websocket is not None
-        if found.params:
-            scope["path_params"] = {**scope.get("path_params", {}), **found.params}
-        return partial(serve_websocket, target.handler, target.websocket)
+            handler = refuse_with(error)
+        else:
+            target = found.target
+            if isinstance(target, Mount):
+                below = mounted_scope(scope, found.depth, found.params)
+                return target.app(below, receive, send)
+            assert isinstance(target, Route)
+            assert target.websocket is not None
+            handler, options = target.handler, target.websocket
+            if found.params:
+                scope["path_params"] = {**scope.get("path_params", {}), **found.params}
+        run = WebSocketRun(handler, options, scope, receive, send)
+        return run.run_in_group() if run.needs_group else run
 
     @asynccontextmanager
     async def _run(self, state: dict[str, Any]) -> AsyncGenerator[None, None]:

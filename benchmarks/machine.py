@@ -9,10 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness import node
 from benchmarks.harness.cpu import cores_to_pin
 
 ROOT = Path(__file__).resolve().parents[1]
-SERVER_PACKAGES = ("uvicorn", "uvloop", "httptools")
+SERVER_PACKAGES = ("uvicorn", "uvloop", "httptools", "websockets")
 
 
 def machine_facts() -> dict[str, Any]:
@@ -70,6 +71,10 @@ def _cpu_model() -> str:
 
 
 def _version(name: str) -> str | None:
+    if name == "node":
+        return node.node_version()
+    if name.startswith("npm:"):
+        return node.package_version(name.removeprefix("npm:"))
     try:
         return version(name)
     except PackageNotFoundError:

@@ -2,7 +2,7 @@
 
 from benchmarks.harness.inprocess import MICROSECONDS
 from benchmarks.model import Scenario, Size
-from benchmarks.peers import SSE_PEERS
+from benchmarks.peers import SSE_PEERS, WEBSOCKET_APPS, WEBSOCKET_PEERS
 from benchmarks.runs import (
     request_inprocess,
     request_uvicorn,
@@ -10,6 +10,9 @@ from benchmarks.runs import (
     sse_idle,
     sse_inprocess,
     sse_uvicorn,
+    ws_echo,
+    ws_idle,
+    ws_inprocess,
 )
 
 SMALLEST_INPROCESS = Size(rounds=2, seconds=0.001)
@@ -20,6 +23,8 @@ SMALLEST_STREAM = Size(rounds=1, seconds=0.02)
 NORMAL_STREAM = Size(rounds=5, seconds=0.75)
 SMALLEST_STREAMS = Size(rounds=1, seconds=0.02, connections=4)
 NORMAL_STREAMS = Size(rounds=5, seconds=0.75, connections=100)
+SMALLEST_ECHO = Size(rounds=1, seconds=0.05, connections=4)
+NORMAL_ECHO = Size(rounds=7, seconds=0.7, connections=64)
 # Of memory, the seconds are how long it must have stood still.
 SMALLEST_IDLE = Size(rounds=1, seconds=0.05, connections=20)
 
@@ -126,6 +131,42 @@ SCENARIOS: tuple[Scenario, ...] = (
         smallest=SMALLEST_IDLE,
         normal=Size(rounds=2, seconds=0.5, connections=10_000),
         peers=SSE_PEERS,
+    ),
+    Scenario(
+        name="ws-inprocess",
+        measures="echoes over one WebSocket, its messages ready or waited for, without a server",
+        metrics=ws_inprocess.METRICS,
+        run=ws_inprocess.echo,
+        smallest=SMALLEST_INPROCESS,
+        normal=NORMAL_INPROCESS,
+        peers=WEBSOCKET_APPS,
+    ),
+    Scenario(
+        name="ws-echo",
+        measures="short texts echoed over WebSockets, one server process",
+        metrics=ws_echo.METRICS,
+        run=ws_echo.echo,
+        smallest=SMALLEST_ECHO,
+        normal=NORMAL_ECHO,
+        peers=WEBSOCKET_PEERS,
+    ),
+    Scenario(
+        name="ws-idle",
+        measures="memory of idle WebSockets, a fresh server each round",
+        metrics=ws_idle.METRICS,
+        run=ws_idle.idle,
+        smallest=SMALLEST_IDLE,
+        normal=Size(rounds=2, seconds=0.5, connections=1_000),
+        peers=WEBSOCKET_PEERS,
+    ),
+    Scenario(
+        name="ws-idle-many",
+        measures="memory of very many idle WebSockets, a fresh server each round",
+        metrics=ws_idle.METRICS,
+        run=ws_idle.idle,
+        smallest=SMALLEST_IDLE,
+        normal=Size(rounds=2, seconds=0.5, connections=10_000),
+        peers=WEBSOCKET_PEERS,
     ),
 )
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from benchmarks.model import Metric, median_difference, median_ratio
 from benchmarks.results import Result
-from benchmarks.runs import sse_idle
+from benchmarks.runs import sse_idle, ws_idle
 from benchmarks.runs.request_inprocess import RAW_HELLO
 from benchmarks.runs.routes_inprocess import FEW, MANY, label
 from benchmarks.runs.sse_uvicorn import P99
@@ -77,6 +77,9 @@ TARGETS: tuple[Target, ...] = (
     Target("sse-ready", "asgi_rt", "raw", "<=", 1.0, relation="difference", metric=P99),
     Target("sse-waiting", "asgi_rt", "raw", ">=", 0.9),
     Target("sse-idle-many", "asgi_rt", None, "<=", 12.0, metric=sse_idle.KIB),
+    Target("ws-echo", "asgi_rt", "raw", ">=", 0.95),
+    Target("ws-idle-many", "asgi_rt", None, "<=", 21.0, metric=ws_idle.KIB),
+    Target("ws-idle-many", "asgi_rt", None, "<=", 260.0, metric=ws_idle.RESIDENT_MB),
 )
 
 

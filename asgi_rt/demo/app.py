@@ -1,4 +1,4 @@
-"""The demo app: measurements out of SQLite, live events, a large file and an upload.
+"""The demo app: measurements out of SQLite, live events, a chat, a large file and an upload.
 
 Serve it with `asgi-rt demo`, or any other way: `uvicorn asgi_rt.demo.app:app`.
 """
@@ -6,7 +6,6 @@ Serve it with `asgi-rt demo`, or any other way: `uvicorn asgi_rt.demo.app:app`.
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 
 from anyio.to_thread import run_sync
@@ -22,17 +21,14 @@ from asgi_rt import (
     StaticFiles,
     Upload,
 )
-from asgi_rt.demo import live, measurements
+from asgi_rt.demo import chat, live, measurements
 from asgi_rt.demo.cache import cache_directory, create_large_file
+from asgi_rt.demo.pages import FOLDER, page
 from asgi_rt.demo.process import ProcessMonitor, count_requests, pause
+from asgi_rt.demo.rooms import Rooms
 
 __all__ = ["app"]
 
-_PAGE: Final = Path(__file__).parent / "page"
-_PAGE_HEADERS: Final = {
-    "content-security-policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-}
 _MAX_UPLOAD_BYTES: Final = 1024**3
 
 
@@ -43,19 +39,20 @@ async def lifespan(app: App) -> AsyncGenerator[dict[str, Any], None]:
     database = await run_sync(measurements.create_database, directory)
     large_file = await run_sync(create_large_file, directory)
     async with live.run_live(directory, monitor) as state:
-        yield {"database": database, "large_file": large_file, **state}
+        yield {"database": database, "large_file": large_file, "rooms": Rooms(), **state}
 
 
 monitor = ProcessMonitor()
 app = App(lifespan=lifespan)
 app.add_middleware(count_requests, monitor=monitor)
-app.mount("/page", StaticFiles(_PAGE))
+app.mount("/page", StaticFiles(FOLDER))
 app.include(live.router)
+app.include(chat.router)
 
 
 @app.get("/")
 async def index(request: Request) -> Response:
-    return FileResponse(_PAGE / "index.html", headers=_PAGE_HEADERS)
+    return page("index.html")
 
 
 @app.get("/health")

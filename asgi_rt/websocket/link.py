@@ -38,6 +38,7 @@ class Link(Ending):
         "incoming",
         "options",
         "outgoing",
+        "scope",
     )
 
     def __init__(
@@ -54,15 +55,18 @@ class Link(Ending):
             self.beside = LoopBeside()
         else:
             self.outgoing = GroupOutgoing(send, self, options.send_timeout)
-        self._task: asyncio.Task[Any] | anyio.CancelScope | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self.scope: anyio.CancelScope | None = None
+        """What the handler runs in, on trio."""
         self._cut_off: Interruption | bool = False
         self._drain: Drain | None = drain_of(scope)
 
     # For the one who runs the handler
 
-    def begin(self, scope: anyio.CancelScope | None = None) -> None:
-        """The handler begins, in this task or within `scope`."""
-        self._task = scope or current_task()
+    def begin(self) -> None:
+        """The handler begins, in this task."""
+        if self.scope is None:
+            self._task = current_task()
         if self._drain is not None:
             self._drain.add(self, tells=True)
 
@@ -119,7 +123,7 @@ class Link(Ending):
         self.incoming.on_end(by_server=by == "server")
         self.outgoing.on_end()
         if by != "server":
-            self.outgoing.interrupt(self._likely)
+            self.outgoing.interrupt(self._task)
         return True
 
     def fail(self, code: int, reason: str) -> None:
@@ -129,12 +133,7 @@ class Link(Ending):
     async def close(self) -> None:
         """Tell the client of an end of our own, and wake who waits for what will not come."""
         await self.outgoing.send_close()
-        self.incoming.interrupt(self._likely)
-
-    @property
-    def _likely(self) -> "asyncio.Task[Any] | None":
-        """The task that waits for the client, if any does."""
-        return self._task if isinstance(self._task, asyncio.Task) else None
+        self.incoming.interrupt(self._task)
 
     # For the drain
 
@@ -149,8 +148,8 @@ class Link(Ending):
 
     def cancel(self) -> None:
         """Cut the handler off."""
-        if isinstance(self._task, anyio.CancelScope):
+        if self.scope is not None:
             self._cut_off = True
-            self._task.cancel()
+            self.scope.cancel()
         elif self._task is not None and not self._cut_off:
             self._cut_off = Interruption(self._task)

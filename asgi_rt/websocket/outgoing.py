@@ -107,13 +107,6 @@ class Outgoing:
             self._lock = anyio.Lock(fast_acquire=True)
         return self._lock
 
-    async def _prepare(self) -> None:
-        """What a send must wait for before it begins: its turn."""
-        self._ending.require_open("a message cannot be sent")
-        if self._credit <= 0:
-            self._credit = _CREDIT
-            await anyio.lowlevel.checkpoint()
-
     async def _raise_lost(self, error: OSError) -> NoReturn:
         """The server says that nobody is there. How that came is said by what it lets receive."""
         self._ending.look()
@@ -134,38 +127,39 @@ class LoopOutgoing(Outgoing):
         "_alarm",
         "_freed",
         "_interruption",
-        "_is_free",
+        "_is_rested",
         "_is_watched",
         "_sent",
     )
 
     def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:
         super().__init__(send, ending, timeout)
-        # Whether a send may begin at once: it is open, nobody sends, and nobody waits to.
-        self._is_free = False
+        # How much may be sent at once: it is open, nobody sends, nobody waits to, and a round is
+        # due. One for a message, and one more for each KiB of it.
+        self._credit = 0
         self._is_watched = False  # whether others wait, or it takes long, or it is over
+        self._is_rested = False  # whether a round has passed since it last had credit
         self._sent: Any = None
         self._freed: anyio.Event | None = None
         self._interruption: Interruption | None = None
         self._alarm: Alarm | None = None
 
     def begin(self) -> None:
-        self._is_free = True
+        self._credit = _CREDIT
 
     def on_end(self) -> None:
-        self._is_free = False
+        self._credit = 0
         self._is_watched = True
 
     async def send(self, message: Message, size: int) -> None:
-        credit = self._credit = self._credit - 1 - (size >> _CREDIT_SHIFT)
-        if credit <= 0 or not self._is_free:
-            await self._send_in_turn(message)
-            return
-        ending = self._ending
-        if not ending.is_noted:
-            ending.note()
+        credit = self._credit
+        if credit <= 0:
+            if not self._may_begin():
+                await self._send_in_turn(message)
+                return
+            credit = _CREDIT
         # The same as `_send_one`, without the call: 0.1 us of an echo's 17.
-        self._is_free = False
+        self._credit = 0
         sent = self._sent = self._send(message)
         try:
             await sent
@@ -176,11 +170,23 @@ class LoopOutgoing(Outgoing):
             if self._is_watched:
                 self._settle()
             else:
-                self._is_free = True
+                self._credit = credit - 1 - (size >> _CREDIT_SHIFT)
+
+    def _may_begin(self) -> bool:
+        """Whether a send without credit may begin: the loop has had a turn, and nobody waits."""
+        ending = self._ending
+        is_locked = self._lock is not None and self._lock.locked()
+        if not (self._is_rested and ending.is_open) or self._sent is not None or is_locked:
+            return False
+        self._is_rested = False
+        if not ending.is_noted:
+            ending.note()
+        return True
 
     async def _send_in_turn(self, message: Message) -> None:
         """Send when others have had their turn, and those who were there first have sent."""
-        await self._prepare()
+        self._ending.require_open("a message cannot be sent")
+        await anyio.lowlevel.checkpoint()
         async with self._exclusively():
             self._ending.require_open("a message cannot be sent")
             await self._send_one(message)
@@ -200,29 +206,37 @@ class LoopOutgoing(Outgoing):
     @asynccontextmanager
     async def _exclusively(self) -> AsyncGenerator[None]:
         lock = self._the_lock()
-        async with lock:
-            self._is_free = False
-            # One who was there before anybody had to wait has no lock.
-            while self._sent is not None:
-                self._is_watched = True
-                if self._freed is None:
-                    self._freed = anyio.Event()
-                await self._freed.wait()
-            yield
-        if not lock.locked():
-            self._is_free = self._ending.is_open
+        try:
+            async with lock:
+                self._credit = 0
+                # One who was there before anybody had to wait has no lock.
+                while self._sent is not None:
+                    self._is_watched = True
+                    if self._freed is None:
+                        self._freed = anyio.Event()
+                    await self._freed.wait()
+                yield
+        finally:
+            self._renew()
 
     def _settle(self) -> None:
         """A send is over that others waited for, or that took long."""
-        self._is_watched = False
+        self._is_watched = not self._ending.is_open
         if self._alarm is not None:
             alarms_of_this_loop().cancel(self._alarm)
             self._alarm = None
         if self._freed is not None:
             self._freed.set()
             self._freed = None
-        if self._lock is None or not self._lock.locked():
-            self._is_free = self._ending.is_open
+        self._renew()
+
+    def _renew(self) -> None:
+        """Let sends begin at once, where that is right."""
+        is_locked = self._lock is not None and self._lock.locked()
+        if self._ending.is_open and self._sent is None and not is_locked:
+            self._credit = _CREDIT
+            if not self._ending.is_noted:
+                self._ending.note()
 
     async def _fail(self, error: OSError | asyncio.CancelledError) -> None:
         """Raise what a send has met that the server refused, or that was ended."""
@@ -236,9 +250,13 @@ class LoopOutgoing(Outgoing):
 
     def on_round(self) -> None:
         """Bound the send that is under way: it waits."""
-        if self._sent is not None and self._alarm is None and self._timeout is not None:
+        if self._sent is None:
+            self._credit = 0
+            self._is_rested = True
+        else:
             self._is_watched = True
-            self._alarm = alarms_of_this_loop().set(_clock() + self._timeout, self)
+            if self._alarm is None and self._timeout is not None:
+                self._alarm = alarms_of_this_loop().set(_clock() + self._timeout, self)
 
     def on_alarm(self) -> None:
         """For the alarm: the client has read nothing for too long."""
@@ -261,8 +279,9 @@ class GroupOutgoing(Outgoing):
 
     async def send(self, message: Message, size: int) -> None:
         self._credit -= 1 + (size >> _CREDIT_SHIFT)
-        if self._credit <= 0 or not self._ending.is_open:
-            await self._prepare()
+        if self._credit <= 0:
+            self._credit = _CREDIT
+            await anyio.lowlevel.checkpoint()
         async with self._the_lock():
             self._ending.require_open("a message cannot be sent")
             try:

@@ -54,8 +54,8 @@ class Reading:
         "_changed",
         "_ending",
         "_fits",
+        "_free_for",
         "_guard",
-        "_is_free",
         "_is_plain",
         "_is_watched",
         "_left_of_turn",
@@ -68,6 +68,7 @@ class Reading:
         "_unread",
         "_waits_for",
         "discarded",
+        "has_received",
     )
 
     def __init__(
@@ -84,9 +85,10 @@ class Reading:
         self._beside: Beside | None = None
         self._is_plain = False
         self._guard: Guard | None = None
-        # Whether the handler may receive from the server: it is open, nobody reads, nothing waits.
-        self._is_free = False
-        self._is_watched = False  # whether others wait, or it is over
+        # How many messages the handler may receive from the server before it must see whether that
+        # is right: it is open, nobody reads, nothing waits, and a round is due.
+        self._free_for = 0
+        self._is_watched = False  # whether others wait, or a round has passed, or it is over
         # A text that is no longer can be let in as it is: no character takes more than 4 bytes.
         max_bytes = options.limits.max_message_bytes
         self._fits = _NEVER_FITS if max_bytes is None else max_bytes // 4
@@ -99,6 +101,8 @@ class Reading:
         self._waits_for: Any = None
         self.discarded = 0
         """How many messages were dropped because the inbox was full."""
+        self.has_received = False
+        """Whether the handler has asked for a message, as far as was seen."""
 
     async def as_http(self) -> Message:
         """The messages as a response sees them that denies the handshake: the client's leaving."""
@@ -138,7 +142,7 @@ class Reading:
             self._start_reader()
         else:
             self._is_plain = _is_plain(self._receive)
-            self._is_free = True
+            self._free_for = MESSAGES_A_TURN
             self._ending.note()
 
     def _admit(self, message: Message) -> str | bytes | None:
@@ -172,10 +176,15 @@ class Reading:
 
     def on_round(self) -> None:
         """Read, unless the handler or somebody else does."""
-        is_read = self._received is not None or self._step is not None or self._reader_runs
+        if 0 < self._free_for < MESSAGES_A_TURN:
+            self.has_received = True
+        if self._received is not None:
+            self._is_watched = True
+            return
+        is_read = self._step is not None or self._reader_runs
         if is_read or not self._ending.is_open or self._must_wait():
             return
-        self._is_free = False
+        self._free_for = 0
         if self._is_plain:
             self._listen()
         else:
@@ -249,7 +258,7 @@ class Reading:
             self._overflow()
             return
         self._unread.put(data)
-        if self._must_wait() and self._left_of_turn == MESSAGES_A_TURN:
+        if self._must_wait() and not self.has_received:
             _logger.warning(
                 "%d messages wait for a WebSocket handler that has received none: its client is"
                 " made to wait, and its pings and its close are not seen meanwhile. Receive them,"
@@ -281,7 +290,8 @@ class Reading:
 
     def on_end(self, *, by_server: bool) -> None:
         """The connection is over. What came before can still be received, unless we ended it."""
-        self._is_free = False
+        self._free_for = 0
+        self._fits = _NEVER_FITS
         self._is_watched = True
         if by_server:
             self._unread = None
@@ -289,9 +299,13 @@ class Reading:
         self._wake()
 
     def _settle(self) -> None:
-        """The handler does not receive any more."""
-        self._is_free = self._ending.is_open
-        self._is_watched = not self._is_free
+        """The handler does not receive any more, and others may have to know."""
+        self.has_received = True
+        self._is_watched = not self._ending.is_open
+        if self._ending.is_open:
+            self._free_for = MESSAGES_A_TURN
+            if not self._ending.is_noted:
+                self._ending.note()
         self._wake()
 
     async def _wait_for_change(self) -> None:

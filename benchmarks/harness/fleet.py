@@ -23,45 +23,60 @@ class Served:
     server: Server
 
 
+Check = Callable[[int], str | None]
+"""What is wrong with the server on a port, in one line, or None.
+
+May raise OSError and HTTPException, which are faults as well.
+"""
+
+
 @contextmanager
 def serve(
-    arms: Sequence[tuple[Arm, Peer]],
-    path: str,
-    fault: Callable[[Answer], str | None],
-    core: int | None,
+    arms: Sequence[tuple[Arm, Peer]], check: Check, core: int | None
 ) -> Iterator[list[Served]]:
-    """The servers of those peers that come up and answer `GET path` without a fault.
+    """The servers of those peers that come up and pass the check.
 
     The arms of the others are given up, with the reason. All servers are ended on the way out.
     """
     with ExitStack() as stack:
         ports = free_ports(len(arms))
         started = [
-            Served(arm, stack.enter_context(serving(peer.module, port)))
+            Served(
+                arm,
+                stack.enter_context(serving(peer.module, port, own_server=peer.own_server)),
+            )
             for (arm, peer), port in zip(arms, ports, strict=True)
         ]
         for entry in started:
             # Called before any server is waited for.
             stack.callback(entry.server.ask_to_stop)
         for entry in started:
-            _bring_up(entry, path, fault, core)
+            _bring_up(entry, check, core)
         yield [entry for entry in started if entry.arm.status == "measured"]
 
 
-def _bring_up(
-    entry: Served, path: str, fault: Callable[[Answer], str | None], core: int | None
-) -> None:
+def answers(path: str, fault: Callable[[Answer], str | None]) -> Check:
+    """The check that `GET path` is answered without a fault."""
+
+    def check(port: int) -> str | None:
+        wrong = fault(_fetch(port, path))
+        return None if wrong is None else f"GET {path}: {wrong}"
+
+    return check
+
+
+def _bring_up(entry: Served, check: Check, core: int | None) -> None:
     try:
         entry.server.wait_ready(core)
     except ServerFailed as error:
         entry.arm.give_up("missing", str(error))
         return
     try:
-        wrong = fault(_fetch(entry.server.port, path))
+        wrong = check(entry.server.port)
     except (OSError, http.client.HTTPException) as error:
         wrong = f"{type(error).__name__}: {error}"
     if wrong is not None:
-        entry.arm.give_up("wrong", f"GET {path}: {wrong}")
+        entry.arm.give_up("wrong", wrong)
 
 
 def _fetch(port: int, path: str) -> Answer:

@@ -1,4 +1,4 @@
-"""uvicorn in a process of its own, started for a measurement and ended without mercy after it."""
+"""A server in a process of its own, started for a measurement and ended without mercy after it."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ class ServerFailed(Exception):
 
 
 class Server:
-    """A uvicorn process on `port`; `serving` makes one and ends it."""
+    """A server process on `port`; `serving` makes one and ends it."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
         self.port = port
@@ -78,11 +78,14 @@ class Server:
 
 
 @contextmanager
-def serving(module: str, port: int) -> Iterator[Server]:
-    """Start serving `module:app` on `port`; it may not be up yet. It is ended on the way out."""
+def serving(module: str, port: int, *, own_server: bool = False) -> Iterator[Server]:
+    """Start serving on `port`; it may not be up yet. It is ended on the way out.
+
+    uvicorn serves `module:app`; a module with a server of its own is run, and given the port.
+    """
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            _command(module, port),
+            _own(module, port) if own_server else _uvicorn(module, port),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -106,11 +109,16 @@ def free_ports(count: int) -> Sequence[int]:
         return [sock.getsockname()[1] for sock in held]
 
 
-def _command(module: str, port: int) -> list[str]:
+def _uvicorn(module: str, port: int) -> list[str]:
     address = ["--host", HOST, "--port", str(port)]
     fastest = ["--loop", "uvloop", "--http", "httptools"]
+    sockets = ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
     quiet = ["--no-access-log", "--log-level", "warning"]
-    return [sys.executable, "-m", "uvicorn", f"{module}:app", *address, *fastest, *quiet]
+    return [sys.executable, "-m", "uvicorn", f"{module}:app", *address, *fastest, *sockets, *quiet]
+
+
+def _own(module: str, port: int) -> list[str]:
+    return [sys.executable, "-m", module, str(port)]
 
 
 def _listening(port: int) -> bool:

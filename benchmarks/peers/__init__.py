@@ -16,13 +16,15 @@ from typing import Any
 class Peer:
     """One framework's app.
 
-    `module` exposes an ASGI application named `app`; `packages` are the distributions whose
-    versions belong beside its figures.
+    `module` exposes an ASGI application named `app`, or, where the peer has its `own_server`, is a
+    program that serves on the port it is given. `packages` are the distributions whose versions
+    belong beside its figures: Python's, `node` itself, and npm's as `npm:name`.
     """
 
     name: str
     module: str
     packages: tuple[str, ...]
+    own_server: bool = False
 
     def load(self) -> Callable[..., Any]:
         """The peer's application, made afresh. Raises whatever its import raises."""
@@ -61,4 +63,20 @@ SSE_PEERS: tuple[Peer, ...] = (
         ("sse-starlette", "starlette", "orjson"),
     ),
     Peer("fastapi", "benchmarks.peers.fastapi_sse_app", ("fastapi", "starlette", "pydantic")),
+)
+
+# In process there is no server, so these are all that can be compared there.
+WEBSOCKET_APPS: tuple[Peer, ...] = (
+    Peer(RAW.name, "benchmarks.peers.raw_ws_app", ()),
+    Peer(ASGI_RT.name, "benchmarks.peers.asgi_rt_ws_app", ASGI_RT.packages),
+    Peer("starlette", "benchmarks.peers.starlette_ws_app", ("starlette",)),
+    Peer("litestar", "benchmarks.peers.litestar_ws_app", ("litestar",)),
+    Peer("fastapi", "benchmarks.peers.fastapi_ws_app", ("fastapi", "starlette")),
+)
+
+WEBSOCKET_PEERS: tuple[Peer, ...] = (
+    *WEBSOCKET_APPS,
+    Peer("aiohttp", "benchmarks.peers.aiohttp_ws_server", ("aiohttp",), own_server=True),
+    Peer("websockets", "benchmarks.peers.websockets_ws_server", ("websockets",), own_server=True),
+    Peer("node-ws", "benchmarks.peers.node_ws_server", ("node", "npm:ws"), own_server=True),
 )

@@ -3,7 +3,7 @@
 from functools import partial
 
 from benchmarks.harness.cpu import cores_to_pin
-from benchmarks.harness.fleet import Served, serve
+from benchmarks.harness.fleet import Served, answers, serve
 from benchmarks.harness.load import Order, Report
 from benchmarks.harness.process import run_order
 from benchmarks.harness.questions import HELLO, ITEM, Question, fault
@@ -33,7 +33,8 @@ def path_parameter(plan: Plan) -> list[Arm]:
 def _compare(plan: Plan, question: Question) -> list[Arm]:
     arms = [(Arm(peer.name, peer.name, reference=RAW.name), peer) for peer in plan.chosen()]
     server_core, load_core = cores_to_pin() or (None, None)
-    with serve(arms, question.path, partial(fault, question), server_core) as served:
+    check = answers(question.path, partial(fault, question))
+    with serve(arms, check, server_core) as served:
         for _ in range(plan.size.rounds):
             for entry in served:
                 if entry.arm.status == "measured":

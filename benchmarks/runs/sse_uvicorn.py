@@ -4,7 +4,7 @@ from functools import partial
 
 from benchmarks.harness.cpu import cores_to_pin
 from benchmarks.harness.event_stream import stream_fault
-from benchmarks.harness.fleet import Served, serve
+from benchmarks.harness.fleet import Served, answers, serve
 from benchmarks.harness.process import run_order
 from benchmarks.harness.quotes import CHECKED
 from benchmarks.harness.sse_load import Order, Report
@@ -36,8 +36,8 @@ def waiting(plan: Plan) -> list[Arm]:
 def _compare(plan: Plan, path: str) -> list[Arm]:
     arms = [(Arm(peer.name, peer.name, reference=RAW.name), peer) for peer in plan.chosen()]
     server_core, load_core = cores_to_pin() or (None, None)
-    fault = partial(stream_fault, CHECKED)
-    with serve(arms, f"{path}?count={CHECKED}", fault, server_core) as served:
+    check = answers(f"{path}?count={CHECKED}", partial(stream_fault, CHECKED))
+    with serve(arms, check, server_core) as served:
         for _ in range(plan.size.rounds):
             for entry in served:
                 if entry.arm.status == "measured":

@@ -248,8 +248,9 @@ def test_unknown_name_is_refused_with_the_names_there_are(arguments, capsys):
 
 
 def kind_of(scenario):
-    """The two kinds of scenarios are run apart: all of them together take too long for one test."""
-    return "streams" if scenario.startswith("sse-") else "requests"
+    """The kinds of scenarios are run apart: all of them together take too long for one test."""
+    kinds = {"sse": "streams", "ws": "sockets"}
+    return kinds.get(scenario.partition("-")[0], "requests")
 
 
 def read_only(folder):

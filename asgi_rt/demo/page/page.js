@@ -1,6 +1,7 @@
 // Events come through Feed, from an EventSource; the other streams are read line by line from the
 // body of a fetch().
 
+import { fill, toggles } from "/page/controls.js";
 import { Feed, Tally } from "/page/live.js";
 
 const LAST_LINES = 5;
@@ -18,43 +19,6 @@ async function* readLines(url, signal) {
     yield lines;
   }
   if (rest) yield [rest];
-}
-
-// Gives a section's button its work: one press starts `read(signal, say)`, the next one stops it.
-// `say(text)` shows how it goes.
-function toggles(section, read) {
-  const button = section.querySelector(".controls button");
-  const status = section.querySelector("[role=status]");
-  let controller = null;
-
-  function show(isRunning, text) {
-    button.textContent = isRunning ? "Stop" : "Start";
-    button.setAttribute("aria-pressed", String(isRunning));
-    status.textContent = text;
-  }
-
-  button.addEventListener("click", async () => {
-    if (controller) {
-      controller.abort();
-      return;
-    }
-    controller = new AbortController();
-    show(true, "running");
-    try {
-      await read(controller.signal, (text) => (status.textContent = text));
-      show(false, "ended");
-    } catch (error) {
-      show(false, error.name === "AbortError" ? "stopped" : `failed: ${error.message}`);
-    } finally {
-      controller = null;
-    }
-  });
-}
-
-function fill(section, values) {
-  for (const [field, value] of Object.entries(values)) {
-    section.querySelector(`[data-field=${field}]`).textContent = value?.toLocaleString() ?? "–";
-  }
 }
 
 const metrics = document.getElementById("metrics");
