@@ -133,9 +133,9 @@ class App(Router):
                 return
             # From here, as each message goes through all that the handler was called by.
             try:
-                if await run.begin():
-                    await run.handler(run.ws)
-                    run.end()
+                await run.begin()
+                await run.handler(run.ws)
+                run.end()
             except BaseException as error:
                 if await run.is_crash(error):
                     raise

@@ -3,6 +3,7 @@
 The only module that imports uvicorn.
 """
 
+import asyncio
 import copy
 import logging
 import math
@@ -22,6 +23,7 @@ from asgi_rt.asgi import AnyASGIApp
 from asgi_rt.errors import AsgiRtError, MissingExtra
 from asgi_rt.server.listen import Listening, listen_tcp, listen_unix
 from asgi_rt.server.target import check_app, load_app, search_in
+from asgi_rt.websocket.link import DRAIN_SPREAD
 
 try:
     from uvicorn import Config, Server
@@ -175,6 +177,15 @@ class _Server(Server):
         await super().startup(sockets)
         if self.started:
             self._on_listening(self._url)
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Let the app send its WebSockets away one by one, before uvicorn does it all at once."""
+        protocol: Any = self.config.ws_protocol_class
+        for server in self.servers:
+            server.close()
+        if any(type(connection) is protocol for connection in self.server_state.connections):
+            await asyncio.sleep(DRAIN_SPREAD)
+        await super().shutdown(sockets)
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal outside of `serve`.

@@ -57,7 +57,7 @@ def ending_of(message: Message, spec_version: str) -> tuple[int, str]:
         code = 1005
     if code == 1005 and "reason" not in message and _has_reasons(spec_version):
         code = 1006
-    return code, reason or ""
+    return int(code), reason or ""  # servers have enums of their own
 
 
 def _has_reasons(spec_version: str) -> bool:

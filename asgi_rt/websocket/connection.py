@@ -188,7 +188,7 @@ class WebSocket(HTTPConnection):
         """
         check_code(code)
         self._link.end(code, cut_reason(reason), "server")
-        await self._link.close()
+        await self._outgoing.send_close()
 
     async def wait_closed(self) -> WebSocketClosed:
         """Return when the connection is over: how it ended. Cancelling it loses nothing."""

@@ -14,15 +14,14 @@ from asgi_rt.websocket.beside import Beside, LoopBeside
 from asgi_rt.websocket.closing import cut_reason
 from asgi_rt.websocket.ending import By, Ending
 from asgi_rt.websocket.incoming import Incoming
-from asgi_rt.websocket.interruption import Interruption
 from asgi_rt.websocket.options import WebSocketOptions
 from asgi_rt.websocket.outgoing import GroupOutgoing, LoopOutgoing, Outgoing
 
-__all__ = ["Link"]
+__all__ = ["DRAIN_SPREAD", "Link"]
 
 _DRAIN_CODE: Final = 1012
 _DRAIN_REASON: Final = "the server is going down"
-_DRAIN_SPREAD: Final = 0.25
+DRAIN_SPREAD: Final = 0.25
 """Over how many seconds clients are sent away, so that they do not all come back at once."""
 
 
@@ -31,6 +30,7 @@ class Link(Ending):
 
     __slots__ = (
         "__weakref__",
+        "_cancelled_before",
         "_cut_off",
         "_drain",
         "_task",
@@ -58,7 +58,8 @@ class Link(Ending):
         self._task: asyncio.Task[Any] | None = None
         self.scope: anyio.CancelScope | None = None
         """What the handler runs in, on trio."""
-        self._cut_off: Interruption | bool = False
+        self._cut_off = False
+        self._cancelled_before = 0
         self._drain: Drain | None = drain_of(scope)
 
     # For the one who runs the handler
@@ -77,6 +78,8 @@ class Link(Ending):
             self.is_open = True
             self.outgoing.begin()
             self.incoming.begin(self.beside)
+            if self.is_draining:
+                self.begin_drain()
 
     def note(self) -> None:
         self.is_noted = True
@@ -98,10 +101,14 @@ class Link(Ending):
 
     async def was_cut_off(self, error: BaseException) -> bool:
         """Whether a cancellation of the handler came from `cancel` alone, and is dealt with."""
-        if isinstance(self._cut_off, Interruption) and isinstance(error, asyncio.CancelledError):
-            await self._cut_off.absorb(error)
-            return True
-        return False
+        if not self._cut_off or not isinstance(error, asyncio.CancelledError):
+            return False
+        task = current_task()
+        assert task is not None
+        if task.uncancel() > self._cancelled_before:
+            await asyncio.sleep(0)
+            return False
+        return True
 
     async def finish(self) -> None:
         """End what is left of the connection. Takes at most about 10 seconds, if need be."""
@@ -122,25 +129,21 @@ class Link(Ending):
             return False
         self.incoming.on_end(by_server=by == "server")
         self.outgoing.on_end()
+        self.incoming.interrupt(self._task)
         if by != "server":
             self.outgoing.interrupt(self._task)
         return True
 
     def fail(self, code: int, reason: str) -> None:
         if self.end(code, cut_reason(reason), "server") and self.beside is not None:
-            self.beside.start(self.close)
-
-    async def close(self) -> None:
-        """Tell the client of an end of our own, and wake who waits for what will not come."""
-        await self.outgoing.send_close()
-        self.incoming.interrupt(self._task)
+            self.beside.start(self.outgoing.send_close)
 
     # For the drain
 
     def begin_drain(self) -> None:
         """Close with 1012, at a moment of its own."""
         if self._drain is not None and self.beside is not None and self.is_open:
-            spread = min(_DRAIN_SPREAD, self._drain.grace / 4)
+            spread = min(DRAIN_SPREAD, self._drain.remaining() / 4)
             self.beside.call_later(random.uniform(0, spread), self._drained)
 
     def _drained(self) -> None:
@@ -148,8 +151,11 @@ class Link(Ending):
 
     def cancel(self) -> None:
         """Cut the handler off."""
+        self.end(_DRAIN_CODE, _DRAIN_REASON, "server")
         if self.scope is not None:
             self._cut_off = True
             self.scope.cancel()
         elif self._task is not None and not self._cut_off:
-            self._cut_off = Interruption(self._task)
+            self._cut_off = True
+            self._cancelled_before = self._task.cancelling()
+            self._task.cancel()

@@ -1,6 +1,7 @@
 """What an app sends over one WebSocket: one message after the other, each bounded in time."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -13,7 +14,7 @@ from asgi_rt.asgi import Message, Send
 from asgi_rt.errors import LifecycleError
 from asgi_rt.http.alarms import Alarm, alarms_of_this_loop
 from asgi_rt.websocket.ending import Ending
-from asgi_rt.websocket.interruption import Interruption, interrupt_await
+from asgi_rt.websocket.interruption import Interruptible
 from asgi_rt.websocket.lifecycle import State, message_name
 
 __all__ = ["GroupOutgoing", "LoopOutgoing", "Outgoing"]
@@ -21,13 +22,15 @@ __all__ = ["GroupOutgoing", "LoopOutgoing", "Outgoing"]
 CLOSE_SECONDS: Final = 5.0
 """How long sending a close, or another answer, may take."""
 _CLOSE: Final = "websocket.close"
+_CLOSABLE: Final = frozenset({State.CONNECTING, State.OPEN})
+_logger = logging.getLogger("asgi_rt.websocket")
 _clock = time.perf_counter
 _LEARN_SECONDS: Final = 0.5
 _CREDIT: Final = 64
 _CREDIT_SHIFT: Final = 10  # one more for each KiB
 
 
-class Outgoing:
+class Outgoing(Interruptible):
     """The messages to one client. Any task may send at any time; each task's order is kept.
 
     A send that need not wait does not let the loop turn, so now and then one waits for a turn, lest
@@ -37,6 +40,7 @@ class Outgoing:
     __slots__ = ("_close_sent", "_credit", "_ending", "_lock", "_send", "_timeout")
 
     def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:
+        super().__init__()
         self._send = send
         self._ending = ending
         self._timeout = timeout
@@ -53,10 +57,6 @@ class Outgoing:
 
     def on_end(self) -> None:
         """The connection is over."""
-
-    def interrupt(self, likely: "asyncio.Task[Any] | None") -> None:
-        """End a send that waits for the client, in any task; first looked for where `likely`."""
-        raise NotImplementedError
 
     async def answer(self, *messages: Message) -> None:
         """Send what is no message to the client but opens or refuses the connection.
@@ -78,22 +78,32 @@ class Outgoing:
         Takes at most 5 seconds; a client that reads nothing gets none. It may be called again
         where it was cancelled.
         """
-        if self._close_sent or self._ending.facts is None:
-            return
-        code, reason, by = self._ending.facts
-        if by != "server" or self._ending.lifecycle.app is State.CLOSED:
+        if not self._owes_close():
             return
         with anyio.move_on_after(CLOSE_SECONDS):
             async with self._exclusively():
-                if self._close_sent:
-                    return
-                with suppress(OSError, LifecycleError):  # it has ended meanwhile
-                    await self._send({"type": _CLOSE, "code": code, "reason": reason})
-                    self._ending.lifecycle.sent(_CLOSE)
-                self._close_sent = True
-        if not self._close_sent:
+                if self._owes_close():
+                    await self._close()
+        if self._owes_close():
             self._close_sent = True
             self.interrupt(None)
+
+    def _owes_close(self) -> bool:
+        facts = self._ending.facts
+        if self._close_sent or facts is None or facts[2] != "server":
+            return False
+        return self._ending.lifecycle.app in _CLOSABLE
+
+    async def _close(self) -> None:
+        assert self._ending.facts is not None
+        code, reason, _ = self._ending.facts
+        try:
+            await self._send({"type": _CLOSE, "code": code, "reason": reason})
+        except (OSError, RuntimeError) as error:  # it has ended meanwhile
+            _logger.debug("the server refused to close a WebSocket: %s", error)
+        self._close_sent = True
+        with suppress(LifecycleError):
+            self._ending.lifecycle.sent(_CLOSE)
 
     def _exclusively(self) -> AbstractAsyncContextManager[None]:
         """While nobody else sends."""
@@ -107,12 +117,16 @@ class Outgoing:
             self._lock = anyio.Lock(fast_acquire=True)
         return self._lock
 
-    async def _raise_lost(self, error: OSError) -> NoReturn:
-        """The server says that nobody is there. How that came is said by what it lets receive."""
+    async def _raise_lost(self, error: OSError | RuntimeError) -> NoReturn:
+        """The server refuses a message: OSError says that nobody is there, and RuntimeError is what
+        uvicorn raises when it has closed the connection itself. How it ended is said by what it
+        lets receive, if anything is.
+        """
         self._ending.look()
         with anyio.move_on_after(_LEARN_SECONDS):
             await self._ending.wait()
-        self._ending.end(1006, "", "network")
+        if self._ending.end(1006, "", "network") and isinstance(error, RuntimeError):
+            _logger.warning("the server refused to send on a WebSocket: %s", error)
         raise self._ending.error() from error
 
     def _timed_out(self) -> None:
@@ -126,10 +140,8 @@ class LoopOutgoing(Outgoing):
     __slots__ = (
         "_alarm",
         "_freed",
-        "_interruption",
         "_is_rested",
         "_is_watched",
-        "_sent",
     )
 
     def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:
@@ -139,9 +151,7 @@ class LoopOutgoing(Outgoing):
         self._credit = 0
         self._is_watched = False  # whether others wait, or it takes long, or it is over
         self._is_rested = False  # whether a round has passed since it last had credit
-        self._sent: Any = None
         self._freed: anyio.Event | None = None
-        self._interruption: Interruption | None = None
         self._alarm: Alarm | None = None
 
     def begin(self) -> None:
@@ -160,13 +170,13 @@ class LoopOutgoing(Outgoing):
             credit = _CREDIT
         # The same as `_send_one`, without the call: 0.1 us of an echo's 17.
         self._credit = 0
-        sent = self._sent = self._send(message)
+        sent = self._awaited = self._send(message)
         try:
             await sent
-        except (OSError, asyncio.CancelledError) as error:
+        except (OSError, RuntimeError, asyncio.CancelledError) as error:
             await self._fail(error)
         finally:
-            self._sent = None
+            self._awaited = None
             if self._is_watched:
                 self._settle()
             else:
@@ -176,7 +186,7 @@ class LoopOutgoing(Outgoing):
         """Whether a send without credit may begin: the loop has had a turn, and nobody waits."""
         ending = self._ending
         is_locked = self._lock is not None and self._lock.locked()
-        if not (self._is_rested and ending.is_open) or self._sent is not None or is_locked:
+        if not (self._is_rested and ending.is_open) or self._awaited is not None or is_locked:
             return False
         self._is_rested = False
         if not ending.is_noted:
@@ -194,13 +204,13 @@ class LoopOutgoing(Outgoing):
     async def _send_one(self, message: Message) -> None:
         if not self._ending.is_noted:
             self._ending.note()
-        sent = self._sent = self._send(message)
+        sent = self._awaited = self._send(message)
         try:
             await sent
-        except (OSError, asyncio.CancelledError) as error:
+        except (OSError, RuntimeError, asyncio.CancelledError) as error:
             await self._fail(error)
         finally:
-            self._sent = None
+            self._awaited = None
             self._settle()
 
     @asynccontextmanager
@@ -210,7 +220,7 @@ class LoopOutgoing(Outgoing):
             async with lock:
                 self._credit = 0
                 # One who was there before anybody had to wait has no lock.
-                while self._sent is not None:
+                while self._awaited is not None:
                     self._is_watched = True
                     if self._freed is None:
                         self._freed = anyio.Event()
@@ -233,24 +243,21 @@ class LoopOutgoing(Outgoing):
     def _renew(self) -> None:
         """Let sends begin at once, where that is right."""
         is_locked = self._lock is not None and self._lock.locked()
-        if self._ending.is_open and self._sent is None and not is_locked:
+        if self._ending.is_open and self._awaited is None and not is_locked:
             self._credit = _CREDIT
             if not self._ending.is_noted:
                 self._ending.note()
 
-    async def _fail(self, error: OSError | asyncio.CancelledError) -> None:
+    async def _fail(self, error: OSError | RuntimeError | asyncio.CancelledError) -> NoReturn:
         """Raise what a send has met that the server refused, or that was ended."""
-        if isinstance(error, OSError):
+        if not isinstance(error, asyncio.CancelledError):
             await self._raise_lost(error)
-        interruption, self._interruption = self._interruption, None
-        if interruption is None:
-            raise error
-        await interruption.absorb(error)
+        await self._absorb(error)
         raise self._ending.error() from None
 
     def on_round(self) -> None:
         """Bound the send that is under way: it waits."""
-        if self._sent is None:
+        if self._awaited is None:
             self._credit = 0
             self._is_rested = True
         else:
@@ -262,10 +269,6 @@ class LoopOutgoing(Outgoing):
         """For the alarm: the client has read nothing for too long."""
         self._timed_out()
         self.interrupt(None)
-
-    def interrupt(self, likely: "asyncio.Task[Any] | None") -> None:
-        if self._sent is not None and self._interruption is None:
-            self._interruption = interrupt_await(self._sent, likely)
 
 
 class GroupOutgoing(Outgoing):
@@ -288,13 +291,13 @@ class GroupOutgoing(Outgoing):
                 with anyio.move_on_after(self._timeout) as self._scope:
                     await self._send(message)
                     return
-            except OSError as error:
+            except (OSError, RuntimeError) as error:
                 await self._raise_lost(error)
             finally:
                 self._scope = None
             self._timed_out()
             raise self._ending.error()
 
-    def interrupt(self, likely: object) -> None:
+    def interrupt(self, likely: "asyncio.Task[Any] | None") -> None:
         if self._scope is not None:
             self._scope.cancel()

@@ -21,15 +21,16 @@ from asgi_rt.websocket.beside import Beside
 from asgi_rt.websocket.closing import ending_of
 from asgi_rt.websocket.ending import Ending
 from asgi_rt.websocket.guard import Guard, size_violation
+from asgi_rt.websocket.interruption import Interruptible
 from asgi_rt.websocket.options import WebSocketOptions
 from asgi_rt.websocket.unread import Unread
 
-__all__ = ["MESSAGES_A_TURN", "NOTHING", "Reading"]
+__all__ = ["INTERRUPTED", "MESSAGES_A_TURN", "Reading"]
 
 MESSAGES_A_TURN: Final = 64
 """After so many messages that needed no wait the loop gets a turn."""
-NOTHING: Final = "nothing: the wait was ended"
-"""The type of what an interrupted wait gives."""
+INTERRUPTED: Final[Message] = {"type": "interrupted"}
+"""Stands for the message that an interrupted wait did not get."""
 # Seen in the source of both of its protocols.
 _PLAIN_SERVERS: Final = frozenset({"uvicorn"})
 _NEVER_FITS: Final = -1
@@ -43,7 +44,7 @@ def _is_plain(receive: Receive) -> bool:
     return type(owner).__module__.partition(".")[0] in _PLAIN_SERVERS
 
 
-class Reading:
+class Reading(Interruptible):
     """What is read from one client, let in by the limits, and kept until it is received.
 
     All in one event loop.
@@ -62,7 +63,6 @@ class Reading:
         "_options",
         "_reader_runs",
         "_receive",
-        "_received",
         "_spec_version",
         "_step",
         "_unread",
@@ -78,6 +78,7 @@ class Reading:
         options: WebSocketOptions,
         spec_version: str,
     ) -> None:
+        super().__init__()
         self._receive = receive
         self._ending = ending
         self._options = options
@@ -95,7 +96,6 @@ class Reading:
         self._left_of_turn = MESSAGES_A_TURN
         self._unread: Unread | None = None
         self._changed: anyio.Event | None = None
-        self._received: Any = None
         self._reader_runs = False
         self._step: Any = None
         self._waits_for: Any = None
@@ -120,14 +120,10 @@ class Reading:
             for _ in range(2):
                 await self._receive()
 
-    async def connect(self) -> bool:
-        """Wait for the client's request to connect; False where it has left already."""
+    async def connect(self) -> None:
+        """Wait for the client's request to connect."""
         message = await self._receive()
         self._ending.lifecycle.received(message["type"])
-        if message["type"] == "websocket.connect":
-            return True
-        self._disconnected(message)
-        return False
 
     def begin(self, beside: Beside) -> None:
         """The connection is open: read from now on."""
@@ -147,7 +143,7 @@ class Reading:
 
     def _admit(self, message: Message) -> str | bytes | None:
         """What a message holds; None for what ends the connection, or comes after its end."""
-        if message["type"] == NOTHING:
+        if message is INTERRUPTED:
             return None
         if message["type"] != "websocket.receive":
             self._ending.lifecycle.received(message["type"])
@@ -178,7 +174,7 @@ class Reading:
         """Read, unless the handler or somebody else does."""
         if 0 < self._free_for < MESSAGES_A_TURN:
             self.has_received = True
-        if self._received is not None:
+        if self._awaited is not None:
             self._is_watched = True
             return
         is_read = self._step is not None or self._reader_runs

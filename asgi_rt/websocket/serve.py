@@ -67,13 +67,11 @@ class WebSocketRun:
         """Whether it must run in `run_in_group`: on trio, whose tasks need one."""
         return self._link.beside is None
 
-    async def begin(self) -> bool:
-        """Wait for the client's request; False where it has left. Raises HTTPError to refuse it."""
+    async def begin(self) -> None:
+        """Wait for the client's request. Raises HTTPError to refuse it."""
         self._link.begin()
-        if not await self._link.incoming.connect():
-            return False
+        await self._link.incoming.connect()
         check_handshake(self._link, self.ws.scope)
-        return True
 
     def end(self) -> None:
         """The handler has returned."""
@@ -97,9 +95,9 @@ class WebSocketRun:
             self._link.beside = GroupBeside(group)
             self._link.scope = group.cancel_scope
             try:
-                if await self.begin():
-                    await self.handler(self.ws)
-                    self.end()
+                await self.begin()
+                await self.handler(self.ws)
+                self.end()
             except BaseException as error:
                 if await self.is_crash(error):
                     if not isinstance(error, Exception):

@@ -25,7 +25,7 @@ function show(kind, text) {
   line.textContent = text;
   lines.append(line);
   while (lines.children.length > MAX_LINES) lines.firstChild.remove();
-  line.scrollIntoView({ block: "nearest" });
+  lines.scrollTop = lines.scrollHeight;
 }
 
 function showPeople(present) {
@@ -76,9 +76,8 @@ const on = {
     show("said", `${new Date(time).toLocaleTimeString()} ${name}: ${text}`);
   },
   // What the server says of a message that it could not take. The connection lives on.
-  error({ code, detail, errors = [] }) {
-    const reasons = errors.map(({ loc, msg }) => [...loc, msg].join(" "));
-    show("error", `error ${code}: ${[detail, ...reasons].join("; ")}`);
+  error({ code, detail }) {
+    show("error", `error ${code}: ${detail}`);
   },
   pong() {},
 };
