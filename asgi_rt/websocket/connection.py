@@ -1,7 +1,8 @@
 """One WebSocket connection, as a handler sees it."""
 
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Generic, NoReturn, Self, TypeVar
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, NoReturn
 
 from asgi_rt.asgi import Scope
 from asgi_rt.codec import dump_json
@@ -10,30 +11,12 @@ from asgi_rt.http.connection import HTTPConnection
 from asgi_rt.http.headers import HeadersLike, raw_headers
 from asgi_rt.websocket.closing import check_code, cut_reason
 from asgi_rt.websocket.denial import denial_of, deny
-from asgi_rt.websocket.incoming import ANY, JSON, Incoming, Kind
+from asgi_rt.websocket.incoming import ANY, JSON, Messages
 from asgi_rt.websocket.link import Link
+from asgi_rt.websocket.outgoing import CREDIT_SHIFT
 from asgi_rt.websocket.session import Session
 
-__all__ = ["Messages", "WebSocket"]
-
-T = TypeVar("T")
-
-
-class Messages(AsyncIterator[T], Generic[T]):
-    """The messages of one connection, until it is over, however it ends."""
-
-    __slots__ = ("_incoming", "_kind")
-
-    def __init__(self, incoming: Incoming, kind: Kind) -> None:
-        self._incoming = incoming
-        self._kind: Kind = kind
-
-    def __aiter__(self) -> Self:
-        return self
-
-    def __anext__(self) -> Coroutine[Any, Any, T]:
-        # Not async itself: a coroutine less to go through for each message.
-        return self._incoming.next(self._kind, True)
+__all__ = ["WebSocket"]
 
 
 class WebSocket(HTTPConnection):
@@ -114,50 +97,67 @@ class WebSocket(HTTPConnection):
 
     def receive(self) -> Coroutine[Any, Any, str | bytes]:
         """The next message: str if it is a text, bytes if it is binary."""
-        return self._incoming.next(ANY, False)
+        return Messages[Any](self._incoming, ANY, stops=False).__anext__()
 
     def receive_text(self) -> Coroutine[Any, Any, str]:
         """The next message, a text. A binary one closes the connection with 1003."""
-        return self._incoming.next(str, False)
+        return Messages[Any](self._incoming, str, stops=False).__anext__()
 
     def receive_bytes(self) -> Coroutine[Any, Any, bytes]:
         """The next message, a binary one. A text closes the connection with 1003."""
-        return self._incoming.next(bytes, False)
+        return Messages[Any](self._incoming, bytes, stops=False).__anext__()
 
     def receive_json(self) -> Coroutine[Any, Any, Any]:
         """The value of the next message, text or binary. What is no JSON closes it with 1007."""
-        return self._incoming.next(JSON, False)
+        return Messages[Any](self._incoming, JSON, stops=False).__anext__()
 
     def iter_text(self) -> Messages[str]:
         """The messages to come as `receive_text` gives them, until the connection is over.
 
         However it ends, the iteration just stops; `closed` tells how.
         """
-        return Messages(self._incoming, str)
+        return Messages(self._incoming, str, stops=True)
 
     def iter_bytes(self) -> Messages[bytes]:
         """The messages to come as `receive_bytes` gives them, until the connection is over."""
-        return Messages(self._incoming, bytes)
+        return Messages(self._incoming, bytes, stops=True)
 
     def iter_json(self) -> Messages[Any]:
         """The messages to come as `receive_json` gives them, until the connection is over."""
-        return Messages(self._incoming, JSON)
+        return Messages(self._incoming, JSON, stops=True)
 
     def __aiter__(self) -> Messages[str | bytes]:
         """The messages to come as `receive` gives them, until the connection is over."""
-        return Messages(self._incoming, ANY)
+        return Messages(self._incoming, ANY, stops=True)
 
     @property
     def discarded(self) -> int:
         """How many messages were dropped unread, with `unread="discard"`."""
         return self._incoming.discarded
 
-    def send_text(self, text: str) -> Coroutine[Any, Any, None]:
+    async def send_text(self, text: str) -> None:
         """Send a text. Waits while the client does not read, at most `send_timeout` seconds.
 
         When that is over the connection is closed. Cancelling it may lose the message or not.
         """
-        return self._outgoing.send({"type": "websocket.send", "text": text}, len(text))
+        outgoing = self._outgoing
+        credit = outgoing.credit
+        if credit <= 0:
+            await outgoing.send({"type": "websocket.send", "text": text}, len(text))
+            return
+        # The same as `LoopOutgoing.send`, without the call: 0.1 us of an echo's 17.
+        outgoing.credit = 0
+        sent = outgoing.awaited = outgoing.server_send({"type": "websocket.send", "text": text})
+        try:
+            await sent
+        except (OSError, RuntimeError, asyncio.CancelledError) as error:
+            await outgoing.fail(error)
+        finally:
+            outgoing.awaited = None
+            if outgoing.is_watched:
+                outgoing.settle()
+            else:
+                outgoing.credit = credit - 1 - (len(text) >> CREDIT_SHIFT)
 
     def send_bytes(self, data: bytes) -> Coroutine[Any, Any, None]:
         """Send a binary message; see `send_text`."""

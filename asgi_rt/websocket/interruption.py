@@ -16,22 +16,22 @@ class Interruptible:
     takes it back where it meets it: in that wait.
     """
 
-    __slots__ = ("_awaited", "_cancelled", "_cancelled_before")
+    __slots__ = ("_cancelled", "_cancelled_before", "awaited")
 
     def __init__(self) -> None:
-        self._awaited: Any = None
+        self.awaited: Any = None
         """What is awaited of the server, if anything is."""
         self._cancelled: asyncio.Task[Any] | None = None
         self._cancelled_before = 0
 
     def interrupt(self, likely: "asyncio.Task[Any] | None") -> None:
         """End the wait, if there is one. The task is first looked for where it is `likely`."""
-        self._interrupt(self._awaited, likely, is_second=False)
+        self._interrupt(self.awaited, likely, is_second=False)
 
     def _interrupt(
         self, awaited: Any, likely: "asyncio.Task[Any] | None", *, is_second: bool
     ) -> None:
-        if awaited is None or awaited is not self._awaited or self._cancelled is not None:
+        if awaited is None or awaited is not self.awaited or self._cancelled is not None:
             return
         task = _task_awaiting(awaited, likely)
         if task is None:
@@ -46,7 +46,7 @@ class Interruptible:
         self._cancelled = task
         task.cancel()
 
-    async def _absorb(self, error: asyncio.CancelledError) -> None:
+    async def absorb(self, error: asyncio.CancelledError) -> None:
         """Take the cancellation back. Raises `error`, or theirs, where it is not ours alone."""
         task, self._cancelled = self._cancelled, None
         if task is None:

@@ -15,10 +15,13 @@ from asgi_rt.websocket.closing import cut_reason
 from asgi_rt.websocket.ending import By, Ending
 from asgi_rt.websocket.incoming import Incoming
 from asgi_rt.websocket.options import WebSocketOptions
-from asgi_rt.websocket.outgoing import GroupOutgoing, LoopOutgoing, Outgoing
+from asgi_rt.websocket.outgoing import CLOSE_SECONDS, GroupOutgoing, LoopOutgoing, Outgoing
 
 __all__ = ["DRAIN_SPREAD", "Link"]
 
+_LINGER_SECONDS: Final = 2.0
+"""How long the server has to tell that it has closed the connection."""
+_LEAST_SECONDS: Final = 0.1
 _DRAIN_CODE: Final = 1012
 _DRAIN_REASON: Final = "the server is going down"
 DRAIN_SPREAD: Final = 0.25
@@ -111,16 +114,24 @@ class Link(Ending):
         return True
 
     async def finish(self) -> None:
-        """End what is left of the connection. Takes at most about 10 seconds, if need be."""
+        """End what is left of the connection. Takes at most about 12 seconds, if need be."""
         self._task = None
         if self._drain is not None:
             self._drain.remove(self)
         with anyio.CancelScope(shield=True):
             try:
-                await self.outgoing.send_close()
+                await self.outgoing.send_close(self._seconds(CLOSE_SECONDS))
+                with anyio.move_on_after(self._seconds(_LINGER_SECONDS)):
+                    await self.incoming.drain()
             finally:
                 if isinstance(self.beside, LoopBeside):
                     await self.beside.finish()
+
+    def _seconds(self, seconds: float) -> float:
+        """How long something may take, as the grace of a drain may be over before."""
+        if self._drain is None or not self._drain.is_draining:
+            return seconds
+        return min(seconds, max(_LEAST_SECONDS, self._drain.remaining()))
 
     # For everybody, from any task of the event loop
 

@@ -17,7 +17,7 @@ from asgi_rt.websocket.ending import Ending
 from asgi_rt.websocket.interruption import Interruptible
 from asgi_rt.websocket.lifecycle import State, message_name
 
-__all__ = ["GroupOutgoing", "LoopOutgoing", "Outgoing"]
+__all__ = ["CLOSE_SECONDS", "CREDIT_SHIFT", "GroupOutgoing", "LoopOutgoing", "Outgoing"]
 
 CLOSE_SECONDS: Final = 5.0
 """How long sending a close, or another answer, may take."""
@@ -26,8 +26,8 @@ _CLOSABLE: Final = frozenset({State.CONNECTING, State.OPEN})
 _logger = logging.getLogger("asgi_rt.websocket")
 _clock = time.perf_counter
 _LEARN_SECONDS: Final = 0.5
-_CREDIT: Final = 64
-_CREDIT_SHIFT: Final = 10  # one more for each KiB
+_CREDIT: Final = 128
+CREDIT_SHIFT: Final = 10  # one more for each KiB
 
 
 class Outgoing(Interruptible):
@@ -37,20 +37,39 @@ class Outgoing(Interruptible):
     others starve.
     """
 
-    __slots__ = ("_close_sent", "_credit", "_ending", "_lock", "_send", "_timeout")
+    __slots__ = (
+        "_close_sent",
+        "_ending",
+        "_lock",
+        "_timeout",
+        "credit",
+        "is_watched",
+        "server_send",
+    )
 
     def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:
         super().__init__()
-        self._send = send
+        self.server_send = send
         self._ending = ending
         self._timeout = timeout
-        self._credit = _CREDIT
+        # How much may be sent at once: it is open, nobody sends, nobody waits to, and a round is
+        # due. One for a message, and one more for each KiB of it. Always 0 where sends are bounded
+        # one by one.
+        self.credit = 0
+        self.is_watched = False  # whether others wait, or it takes long, or it is over
         self._lock: anyio.Lock | None = None
         self._close_sent = False
 
     async def send(self, message: Message, size: int) -> None:
         """Send one message of `size` bytes. Raises WebSocketClosed where it is over."""
         raise NotImplementedError
+
+    async def fail(self, error: OSError | RuntimeError | asyncio.CancelledError) -> NoReturn:
+        """Raise what a send has met that the server refused, or that was ended."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """A send is over that others waited for, or that took long."""
 
     def begin(self) -> None:
         """The connection is open."""
@@ -67,20 +86,20 @@ class Outgoing(Interruptible):
             self._ending.lifecycle.sent(message_name(message))
             try:
                 with anyio.fail_after(CLOSE_SECONDS):
-                    await self._send(message)
+                    await self.server_send(message)
             except OSError as error:  # TimeoutError is one
                 self._ending.end(1006, "", "network")
                 raise self._ending.error() from error
 
-    async def send_close(self) -> None:
+    async def send_close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Send the close that an end of our own asks for, if it was not sent already.
 
-        Takes at most 5 seconds; a client that reads nothing gets none. It may be called again
-        where it was cancelled.
+        Takes at most so many seconds; a client that reads nothing gets none. It may be called
+        again where it was cancelled.
         """
         if not self._owes_close():
             return
-        with anyio.move_on_after(CLOSE_SECONDS):
+        with anyio.move_on_after(seconds):
             async with self._exclusively():
                 if self._owes_close():
                     await self._close()
@@ -98,7 +117,7 @@ class Outgoing(Interruptible):
         assert self._ending.facts is not None
         code, reason, _ = self._ending.facts
         try:
-            await self._send({"type": _CLOSE, "code": code, "reason": reason})
+            await self.server_send({"type": _CLOSE, "code": code, "reason": reason})
         except (OSError, RuntimeError) as error:  # it has ended meanwhile
             _logger.debug("the server refused to close a WebSocket: %s", error)
         self._close_sent = True
@@ -141,52 +160,47 @@ class LoopOutgoing(Outgoing):
         "_alarm",
         "_freed",
         "_is_rested",
-        "_is_watched",
     )
 
     def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:
         super().__init__(send, ending, timeout)
-        # How much may be sent at once: it is open, nobody sends, nobody waits to, and a round is
-        # due. One for a message, and one more for each KiB of it.
-        self._credit = 0
-        self._is_watched = False  # whether others wait, or it takes long, or it is over
         self._is_rested = False  # whether a round has passed since it last had credit
         self._freed: anyio.Event | None = None
         self._alarm: Alarm | None = None
 
     def begin(self) -> None:
-        self._credit = _CREDIT
+        self.credit = _CREDIT
 
     def on_end(self) -> None:
-        self._credit = 0
-        self._is_watched = True
+        self.credit = 0
+        self.is_watched = True
 
     async def send(self, message: Message, size: int) -> None:
-        credit = self._credit
+        credit = self.credit
         if credit <= 0:
             if not self._may_begin():
                 await self._send_in_turn(message)
                 return
             credit = _CREDIT
         # The same as `_send_one`, without the call: 0.1 us of an echo's 17.
-        self._credit = 0
-        sent = self._awaited = self._send(message)
+        self.credit = 0
+        sent = self.awaited = self.server_send(message)
         try:
             await sent
         except (OSError, RuntimeError, asyncio.CancelledError) as error:
-            await self._fail(error)
+            await self.fail(error)
         finally:
-            self._awaited = None
-            if self._is_watched:
-                self._settle()
+            self.awaited = None
+            if self.is_watched:
+                self.settle()
             else:
-                self._credit = credit - 1 - (size >> _CREDIT_SHIFT)
+                self.credit = credit - 1 - (size >> CREDIT_SHIFT)
 
     def _may_begin(self) -> bool:
         """Whether a send without credit may begin: the loop has had a turn, and nobody waits."""
         ending = self._ending
         is_locked = self._lock is not None and self._lock.locked()
-        if not (self._is_rested and ending.is_open) or self._awaited is not None or is_locked:
+        if not (self._is_rested and ending.is_open) or self.awaited is not None or is_locked:
             return False
         self._is_rested = False
         if not ending.is_noted:
@@ -204,24 +218,24 @@ class LoopOutgoing(Outgoing):
     async def _send_one(self, message: Message) -> None:
         if not self._ending.is_noted:
             self._ending.note()
-        sent = self._awaited = self._send(message)
+        sent = self.awaited = self.server_send(message)
         try:
             await sent
         except (OSError, RuntimeError, asyncio.CancelledError) as error:
-            await self._fail(error)
+            await self.fail(error)
         finally:
-            self._awaited = None
-            self._settle()
+            self.awaited = None
+            self.settle()
 
     @asynccontextmanager
     async def _exclusively(self) -> AsyncGenerator[None]:
         lock = self._the_lock()
         try:
             async with lock:
-                self._credit = 0
+                self.credit = 0
                 # One who was there before anybody had to wait has no lock.
-                while self._awaited is not None:
-                    self._is_watched = True
+                while self.awaited is not None:
+                    self.is_watched = True
                     if self._freed is None:
                         self._freed = anyio.Event()
                     await self._freed.wait()
@@ -229,9 +243,8 @@ class LoopOutgoing(Outgoing):
         finally:
             self._renew()
 
-    def _settle(self) -> None:
-        """A send is over that others waited for, or that took long."""
-        self._is_watched = not self._ending.is_open
+    def settle(self) -> None:
+        self.is_watched = not self._ending.is_open
         if self._alarm is not None:
             alarms_of_this_loop().cancel(self._alarm)
             self._alarm = None
@@ -243,25 +256,24 @@ class LoopOutgoing(Outgoing):
     def _renew(self) -> None:
         """Let sends begin at once, where that is right."""
         is_locked = self._lock is not None and self._lock.locked()
-        if self._ending.is_open and self._awaited is None and not is_locked:
-            self._credit = _CREDIT
+        if self._ending.is_open and self.awaited is None and not is_locked:
+            self.credit = _CREDIT
             if not self._ending.is_noted:
                 self._ending.note()
 
-    async def _fail(self, error: OSError | RuntimeError | asyncio.CancelledError) -> NoReturn:
-        """Raise what a send has met that the server refused, or that was ended."""
+    async def fail(self, error: OSError | RuntimeError | asyncio.CancelledError) -> NoReturn:
         if not isinstance(error, asyncio.CancelledError):
             await self._raise_lost(error)
-        await self._absorb(error)
+        await self.absorb(error)
         raise self._ending.error() from None
 
     def on_round(self) -> None:
         """Bound the send that is under way: it waits."""
-        if self._awaited is None:
-            self._credit = 0
+        if self.awaited is None:
+            self.credit = 0
             self._is_rested = True
         else:
-            self._is_watched = True
+            self.is_watched = True
             if self._alarm is None and self._timeout is not None:
                 self._alarm = alarms_of_this_loop().set(_clock() + self._timeout, self)
 
@@ -274,22 +286,23 @@ class LoopOutgoing(Outgoing):
 class GroupOutgoing(Outgoing):
     """On trio, where a wait that has begun cannot be bounded: each send has lock and scope."""
 
-    __slots__ = ("_scope",)
+    __slots__ = ("_left_of_turn", "_scope")
 
     def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:
         super().__init__(send, ending, timeout)
         self._scope: anyio.CancelScope | None = None
+        self._left_of_turn = _CREDIT
 
     async def send(self, message: Message, size: int) -> None:
-        self._credit -= 1 + (size >> _CREDIT_SHIFT)
-        if self._credit <= 0:
-            self._credit = _CREDIT
+        self._left_of_turn -= 1 + (size >> CREDIT_SHIFT)
+        if self._left_of_turn <= 0:
+            self._left_of_turn = _CREDIT
             await anyio.lowlevel.checkpoint()
         async with self._the_lock():
             self._ending.require_open("a message cannot be sent")
             try:
                 with anyio.move_on_after(self._timeout) as self._scope:
-                    await self._send(message)
+                    await self.server_send(message)
                     return
             except (OSError, RuntimeError) as error:
                 await self._raise_lost(error)

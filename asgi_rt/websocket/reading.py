@@ -22,12 +22,13 @@ from asgi_rt.websocket.closing import ending_of
 from asgi_rt.websocket.ending import Ending
 from asgi_rt.websocket.guard import Guard, size_violation
 from asgi_rt.websocket.interruption import Interruptible
+from asgi_rt.websocket.lifecycle import State
 from asgi_rt.websocket.options import WebSocketOptions
 from asgi_rt.websocket.unread import Unread
 
 __all__ = ["INTERRUPTED", "MESSAGES_A_TURN", "Reading"]
 
-MESSAGES_A_TURN: Final = 64
+MESSAGES_A_TURN: Final = 128
 """After so many messages that needed no wait the loop gets a turn."""
 INTERRUPTED: Final[Message] = {"type": "interrupted"}
 """Stands for the message that an interrupted wait did not get."""
@@ -54,21 +55,21 @@ class Reading(Interruptible):
         "_beside",
         "_changed",
         "_ending",
-        "_fits",
-        "_free_for",
         "_guard",
         "_is_plain",
-        "_is_watched",
         "_left_of_turn",
         "_options",
         "_reader_runs",
-        "_receive",
         "_spec_version",
         "_step",
         "_unread",
         "_waits_for",
         "discarded",
+        "fits",
+        "free_for",
         "has_received",
+        "is_watched",
+        "receive",
     )
 
     def __init__(
@@ -79,7 +80,7 @@ class Reading(Interruptible):
         spec_version: str,
     ) -> None:
         super().__init__()
-        self._receive = receive
+        self.receive = receive
         self._ending = ending
         self._options = options
         self._spec_version = spec_version
@@ -88,11 +89,11 @@ class Reading(Interruptible):
         self._guard: Guard | None = None
         # How many messages the handler may receive from the server before it must see whether that
         # is right: it is open, nobody reads, nothing waits, and a round is due.
-        self._free_for = 0
-        self._is_watched = False  # whether others wait, or a round has passed, or it is over
+        self.free_for = 0
+        self.is_watched = False  # whether others wait, or a round has passed, or it is over
         # A text that is no longer can be let in as it is: no character takes more than 4 bytes.
         max_bytes = options.limits.max_message_bytes
-        self._fits = _NEVER_FITS if max_bytes is None else max_bytes // 4
+        self.fits = _NEVER_FITS if max_bytes is None else max_bytes // 4
         self._left_of_turn = MESSAGES_A_TURN
         self._unread: Unread | None = None
         self._changed: anyio.Event | None = None
@@ -106,7 +107,7 @@ class Reading(Interruptible):
 
     async def as_http(self) -> Message:
         """The messages as a response sees them that denies the handshake: the client's leaving."""
-        while (await self._receive())["type"] != "websocket.disconnect":
+        while (await self.receive())["type"] != "websocket.disconnect":
             pass
         return {"type": "http.disconnect"}
 
@@ -116,13 +117,13 @@ class Reading(Interruptible):
         uvicorn's websockets-sansio logs an error where the app returns before it has: until the
         connection is gone, which it tells after the end of the denial.
         """
-        if _is_plain(self._receive):
+        if _is_plain(self.receive):
             for _ in range(2):
-                await self._receive()
+                await self.receive()
 
     async def connect(self) -> None:
         """Wait for the client's request to connect."""
-        message = await self._receive()
+        message = await self.receive()
         self._ending.lifecycle.received(message["type"])
 
     def begin(self, beside: Beside) -> None:
@@ -131,17 +132,17 @@ class Reading(Interruptible):
         limits = self._options.limits
         if limits.need_guard:
             self._guard = Guard(limits, _clock())
-            self._fits = _NEVER_FITS
+            self.fits = _NEVER_FITS
         if limits.idle_timeout is not None:
             beside.call_later(limits.idle_timeout, self._check_idle)
         if beside.rounds is None:
             self._start_reader()
         else:
-            self._is_plain = _is_plain(self._receive)
-            self._free_for = MESSAGES_A_TURN
+            self._is_plain = _is_plain(self.receive)
+            self.free_for = MESSAGES_A_TURN
             self._ending.note()
 
-    def _admit(self, message: Message) -> str | bytes | None:
+    def admit(self, message: Message) -> str | bytes | None:
         """What a message holds; None for what ends the connection, or comes after its end."""
         if message is INTERRUPTED:
             return None
@@ -153,8 +154,8 @@ class Reading(Interruptible):
             return None
         data: str | bytes | None = message.get("text")
         if data is None:
-            data = message["bytes"]
-            assert data is not None
+            binary: bytes | bytearray | memoryview = message["bytes"]
+            data = binary if isinstance(binary, bytes) else bytes(binary)
         if self._guard is not None:
             found = self._guard.check(data, _clock())
         else:
@@ -172,15 +173,15 @@ class Reading(Interruptible):
 
     def on_round(self) -> None:
         """Read, unless the handler or somebody else does."""
-        if 0 < self._free_for < MESSAGES_A_TURN:
+        if 0 < self.free_for < MESSAGES_A_TURN:
             self.has_received = True
-        if self._awaited is not None:
-            self._is_watched = True
+        if self.awaited is not None:
+            self.is_watched = True
             return
         is_read = self._step is not None or self._reader_runs
         if is_read or not self._ending.is_open or self._must_wait():
             return
-        self._free_for = 0
+        self.free_for = 0
         if self._is_plain:
             self._listen()
         else:
@@ -191,7 +192,7 @@ class Reading(Interruptible):
         try:
             while self._ending.is_open and not self._must_wait():
                 if self._step is None:
-                    self._step = self._receive()
+                    self._step = self.receive()
                 try:
                     waits_for = self._step.send(None)
                 except StopIteration as stop:
@@ -230,11 +231,11 @@ class Reading(Interruptible):
 
     async def _read_on(self) -> None:
         try:
-            while self._ending.is_open:
-                if self._must_wait():
+            while self._ending.lifecycle.client is State.OPEN:
+                if self._ending.is_open and self._must_wait():
                     await self._wait_for_change()
                 else:
-                    self._keep(await self._receive())
+                    self._keep(await self.receive())
                     self._wake()
         except Exception:
             self._ending.end(1006, "", "network")
@@ -245,7 +246,7 @@ class Reading(Interruptible):
 
     def _keep(self, message: Message) -> None:
         """Put what has arrived into the inbox."""
-        data = self._admit(message)
+        data = self.admit(message)
         if data is None:
             return
         if self._unread is None:
@@ -284,28 +285,41 @@ class Reading(Interruptible):
 
     # The end
 
+    async def drain(self) -> None:
+        """Receive, and drop, what comes after an end of our own, until the server tells of it too.
+
+        hypercorn holds no more than ten messages for an app: with more on their way it would never
+        get to close the connection. uvicorn drops them itself.
+        """
+        lifecycle = self._ending.lifecycle
+        while not self._is_plain and lifecycle.client is State.OPEN:
+            if self.awaited is not None or self._reader_runs:
+                await self._wait_for_change()
+            else:
+                self.admit(await self.receive())
+
     def on_end(self, *, by_server: bool) -> None:
         """The connection is over. What came before can still be received, unless we ended it."""
-        self._free_for = 0
-        self._fits = _NEVER_FITS
-        self._is_watched = True
+        self.free_for = 0
+        self.fits = _NEVER_FITS
+        self.is_watched = True
         if by_server:
             self._unread = None
         self._stop_listening()
         self._wake()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """The handler does not receive any more, and others may have to know."""
         self.has_received = True
-        self._is_watched = not self._ending.is_open
+        self.is_watched = not self._ending.is_open
         if self._ending.is_open:
-            self._free_for = MESSAGES_A_TURN
+            self.free_for = MESSAGES_A_TURN
             if not self._ending.is_noted:
                 self._ending.note()
         self._wake()
 
     async def _wait_for_change(self) -> None:
-        self._is_watched = True
+        self.is_watched = True
         if self._changed is None:
             self._changed = anyio.Event()
         await self._changed.wait()
