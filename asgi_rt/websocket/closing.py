@@ -1,6 +1,6 @@
 """How a WebSocket ends: close codes and reasons, RFC 6455 sections 5.5.1 and 7.4."""
 
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from asgi_rt.asgi import Message
 from asgi_rt.errors import HTTPError, WebSocketClosed
@@ -16,6 +16,9 @@ __all__ = [
 
 MAX_REASON_BYTES: Final = 123
 """A control frame carries 125 bytes, and the code takes two of them."""
+
+By: TypeAlias = Literal["client", "server", "network"]
+"""Who ended a connection; "network" is nobody."""
 
 CRASHED: Final = (1011, "internal error")
 """How a connection ends whose handler has crashed: nothing of it reaches the client."""
@@ -45,19 +48,22 @@ def cut_reason(reason: str) -> str:
     return raw[:MAX_REASON_BYTES].decode("utf-8", "ignore")
 
 
-def ending_of(message: Message, spec_version: str) -> tuple[int, str]:
-    """The close code and the reason of a `websocket.disconnect`.
+def ending_of(message: Message, spec_version: str) -> tuple[int, str, By]:
+    """The close code and the reason of a `websocket.disconnect`, and who ended the connection.
 
     `spec_version` is that of the scope's `asgi`. From 2.3 on a server gives the reason of a close
-    frame, be it empty; some report a lost connection as 1005 and without one. That is 1006.
+    frame, be it empty. Where it gives none, there was no close frame: a lost connection, which some
+    report as 1005 and is 1006, or an end that the server has made itself.
     """
     code: int | None = message.get("code")
     reason: str | None = message.get("reason")
     if code is None:
         code = 1005
-    if code == 1005 and "reason" not in message and _has_reasons(spec_version):
-        code = 1006
-    return int(code), reason or ""  # servers have enums of their own
+    has_no_frame = "reason" not in message and _has_reasons(spec_version)
+    if code == 1006 or (code == 1005 and has_no_frame):
+        return 1006, reason or "", "network"
+    # An int, as servers have enums of their own.
+    return int(code), reason or "", "server" if has_no_frame and code == 1012 else "client"
 
 
 def _has_reasons(spec_version: str) -> bool:

@@ -1,16 +1,15 @@
 """How one WebSocket connection stands and how it ended, for everybody who has to know."""
 
 from collections.abc import Callable, Iterator
-from typing import Literal, TypeAlias, cast
+from typing import cast
 
 import anyio
 
 from asgi_rt.errors import HTTPError, LifecycleError, WebSocketClosed
+from asgi_rt.websocket.closing import By
 from asgi_rt.websocket.lifecycle import Lifecycle, State
 
-__all__ = ["By", "Ending", "the_error"]
-
-By: TypeAlias = Literal["client", "server", "network"]
+__all__ = ["Ending", "the_error"]
 
 
 def the_error(error: Exception) -> Exception:

@@ -11,8 +11,8 @@ from asgi_rt.asgi import Receive, Scope, Send
 from asgi_rt.drain import Drain, drain_of
 from asgi_rt.http.pull import on_asyncio
 from asgi_rt.websocket.beside import Beside, LoopBeside
-from asgi_rt.websocket.closing import cut_reason
-from asgi_rt.websocket.ending import By, Ending
+from asgi_rt.websocket.closing import By, cut_reason
+from asgi_rt.websocket.ending import Ending
 from asgi_rt.websocket.incoming import Incoming
 from asgi_rt.websocket.options import WebSocketOptions
 from asgi_rt.websocket.outgoing import CLOSE_SECONDS, GroupOutgoing, LoopOutgoing, Outgoing

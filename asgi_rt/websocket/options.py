@@ -48,10 +48,12 @@ class WebSocketOptions:
         object.__setattr__(self, "subprotocols", _subprotocols(self.subprotocols))
         if self.unread not in get_args(Unread):
             raise ValueError(f"unread is one of {get_args(Unread)}, not {self.unread!r}")
-        for name in ("send_timeout", "max_unread_messages", "max_unread_bytes"):
-            value: float | None = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be more than 0, not {value}")
+        if self.send_timeout is not None and self.send_timeout <= 0:
+            raise ValueError(f"send_timeout must be more than 0, not {self.send_timeout}")
+        for name in ("max_unread_messages", "max_unread_bytes"):
+            value: int | None = getattr(self, name)
+            if value is None or value <= 0:
+                raise ValueError(f"{name} must be more than 0, not {value}: an inbox is bounded")
 
     def choose(self, offered: list[str]) -> str | None:
         """The first of our subprotocols that the client offers; None where it offers none."""

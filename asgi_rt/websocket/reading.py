@@ -166,8 +166,7 @@ class Reading(Interruptible):
         return data
 
     def _disconnected(self, message: Message) -> None:
-        code, reason = ending_of(message, self._spec_version)
-        self._ending.end(code, reason, "network" if code == 1006 else "client")
+        self._ending.end(*ending_of(message, self._spec_version))
 
     # Reading while the handler does not receive
 

@@ -15,10 +15,10 @@ from asgi_rt.asgi import Receive, Scope, Send
 from asgi_rt.errors import HTTPError, WebSocketClosed
 from asgi_rt.http.response import problem_response
 from asgi_rt.websocket.beside import GroupBeside
-from asgi_rt.websocket.closing import CRASHED, closing_for
+from asgi_rt.websocket.closing import CRASHED, By, closing_for
 from asgi_rt.websocket.connection import WebSocket
 from asgi_rt.websocket.denial import deny
-from asgi_rt.websocket.ending import By, the_error
+from asgi_rt.websocket.ending import the_error
 from asgi_rt.websocket.lifecycle import State
 from asgi_rt.websocket.link import Link
 from asgi_rt.websocket.options import WebSocketOptions

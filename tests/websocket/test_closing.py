@@ -100,7 +100,27 @@ def test_cut_reason_shows_a_lone_surrogate_as_a_question_mark():
     ],
 )
 def test_ending_of_reads_a_disconnect(fields, spec_version, expected):
-    assert ending_of({"type": "websocket.disconnect", **fields}, spec_version) == expected
+    code, reason, _ = ending_of({"type": "websocket.disconnect", **fields}, spec_version)
+    assert (code, reason) == expected
+    assert type(code) is int
+
+
+@pytest.mark.parametrize(
+    ("fields", "spec_version", "by"),
+    [
+        ({"code": 1000, "reason": ""}, "2.4", "client"),
+        ({"code": 1012, "reason": ""}, "2.4", "client"),
+        ({"code": 1005, "reason": ""}, "2.4", "client"),
+        # Without a reason no close frame has come.
+        ({"code": 1005}, "2.4", "network"),
+        ({"code": 1006}, "2.0", "network"),
+        ({"code": 1012}, "2.4", "server"),
+        ({"code": 1012}, "2.0", "client"),
+        ({"code": 1000}, "2.4", "client"),
+    ],
+)
+def test_ending_of_tells_who_ended_the_connection(fields, spec_version, by):
+    assert ending_of({"type": "websocket.disconnect", **fields}, spec_version)[2] == by
 
 
 @pytest.mark.parametrize(
