@@ -37,6 +37,7 @@ LAYERS = {
     "asgi_rt.routing.patterns": 1,
     "asgi_rt.routing.tree": 1,
     "asgi_rt.background": 2,
+    "asgi_rt.handlers": 2,
     "asgi_rt.drain": 2,
     "asgi_rt.http": 2,
     "asgi_rt.sse": 2,

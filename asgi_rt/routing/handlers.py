@@ -1,13 +1,10 @@
 """What a route calls: any of the four kinds of handler, made into one, once, at registration."""
 
-import inspect
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, TypeAlias
 
-import anyio.to_thread
-
 from asgi_rt.errors import RouteError
+from asgi_rt.handlers import check_arguments, handler_name, in_thread, is_async, yields
 from asgi_rt.http.request import Request
 from asgi_rt.http.response import Response
 from asgi_rt.http.streaming import StreamingResponse, YieldResponse
@@ -17,7 +14,6 @@ __all__ = [
     "Endpoint",
     "Handler",
     "check_websocket_handler",
-    "handler_name",
     "make_endpoint",
     "make_event_endpoint",
 ]
@@ -33,17 +29,17 @@ def make_endpoint(handler: Handler, route: str, stream_options: dict[str, Any]) 
     A sync handler runs in a worker thread; a generator becomes a stream with `stream_options`.
     Raises RouteError, naming the route, where the handler cannot be called with one request.
     """
-    _check_signature(handler, route)
-    if _yields(handler):
+    check_arguments(handler, route, "the request")
+    if yields(handler):
         return _stream_endpoint(handler, YieldResponse, stream_options, route)
     if stream_options:
         raise RouteError(
             f"{route}: {', '.join(stream_options)} is for a handler that yields;"
             f" {handler_name(handler)} does not"
         )
-    if _is(inspect.iscoroutinefunction, handler):
+    if is_async(handler):
         return handler
-    return _thread_endpoint(handler)
+    return in_thread(handler)
 
 
 def make_event_endpoint(handler: Handler, route: str, stream_options: dict[str, Any]) -> Endpoint:
@@ -53,8 +49,8 @@ def make_event_endpoint(handler: Handler, route: str, stream_options: dict[str, 
     own, or None: that is a 204, on which an EventSource does not come back. Raises RouteError like
     `make_endpoint`.
     """
-    _check_signature(handler, route)
-    if _yields(handler):
+    check_arguments(handler, route, "the request")
+    if yields(handler):
         return _stream_endpoint(handler, EventStream, stream_options, route)
     _check_options(EventStream, stream_options, route)
     call = make_endpoint(handler, route, {})
@@ -70,33 +66,12 @@ def make_event_endpoint(handler: Handler, route: str, stream_options: dict[str, 
 
 def check_websocket_handler(handler: Handler, route: str) -> None:
     """Raise RouteError, naming the route, for what cannot serve a WebSocket."""
-    _check_signature(handler, route, "the WebSocket")
-    if not _is(inspect.iscoroutinefunction, handler):
+    check_arguments(handler, route, "the WebSocket")
+    if not is_async(handler):
         raise RouteError(
             f"{route}: the handler of a WebSocket is an `async def` without `yield`;"
             f" {handler_name(handler)} is not"
         )
-
-
-def handler_name(handler: Handler) -> str:
-    """What a handler is called: the function's name, or its class's."""
-    handler = _unwrapped(handler)
-    return str(getattr(handler, "__name__", type(handler).__name__))
-
-
-def _unwrapped(handler: Handler) -> Handler:
-    while isinstance(handler, partial):
-        handler = handler.func
-    return handler
-
-
-def _is(test: Callable[[Any], bool], handler: Handler) -> bool:
-    handler = _unwrapped(handler)
-    return test(handler) or test(type(handler).__call__)
-
-
-def _yields(handler: Handler) -> bool:
-    return _is(inspect.isasyncgenfunction, handler) or _is(inspect.isgeneratorfunction, handler)
 
 
 def _stream_endpoint(
@@ -108,35 +83,6 @@ def _stream_endpoint(
         return stream(handler(request), **options)
 
     return endpoint
-
-
-def _thread_endpoint(handler: Handler) -> Endpoint:
-    def run(request: Request) -> tuple[Any]:
-        return (handler(request),)  # packed, for Trio lets no thread return a coroutine
-
-    async def endpoint(request: Request) -> Any:
-        (result,) = await anyio.to_thread.run_sync(run, request)
-        # A sync function may hand on what an async one made: a lambda around it, a decorator.
-        return await result if inspect.isawaitable(result) else result
-
-    return endpoint
-
-
-def _check_signature(handler: Handler, route: str, takes: str = "the request") -> None:
-    if not callable(handler):
-        raise RouteError(f"{route}: a handler is a function, not {handler!r}")
-    try:
-        # Not of what a decorator wraps: its wrapper may well add arguments of its own.
-        signature = inspect.signature(handler, follow_wrapped=False)
-    except (TypeError, ValueError):  # a builtin that tells nothing about itself
-        return
-    try:
-        signature.bind(object())
-    except TypeError:
-        raise RouteError(
-            f"{route}: the handler {handler_name(handler)}{signature} must take one argument,"
-            f" {takes}"
-        ) from None
 
 
 def _check_options(stream: type[StreamingResponse], options: dict[str, Any], route: str) -> None:

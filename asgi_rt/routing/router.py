@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 from asgi_rt.asgi import ASGIApp, Scope
 from asgi_rt.errors import HTTPError, ReverseError, RouteError
+from asgi_rt.handlers import handler_name
 from asgi_rt.http.response import RedirectResponse, Response
 from asgi_rt.routing.handlers import (
     Handler,
     check_websocket_handler,
-    handler_name,
     make_endpoint,
     make_event_endpoint,
 )

@@ -1,13 +1,10 @@
 """Typed messages: which handler gets a JSON message is told by its `type`."""
 
-import inspect
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
-import anyio.to_thread
-
 from asgi_rt.errors import HTTPError, RouteError, WebSocketClosed
+from asgi_rt.handlers import check_arguments, handler_name, in_thread, is_async, yields
 from asgi_rt.websocket.envelope import (
     MessageId,
     Refusal,
@@ -212,54 +209,10 @@ class Dispatcher:
 
 def _make_call(handler: Any, where: str) -> Callable[[Any, Any], Awaitable[Any]]:
     """`handler` as one async function, whether it is one or not. Raises RouteError."""
-    function = _unwrapped(handler)
-    if not callable(function):
-        raise RouteError(f"{where}: a handler is a function, not {handler!r}")
-    _check_signature(handler, where)
-    if _is(inspect.isasyncgenfunction, function) or _is(inspect.isgeneratorfunction, function):
+    check_arguments(handler, where, "the socket and the message", count=2)
+    if yields(handler):
         raise RouteError(
-            f"{where}: the handler {_name(function)} yields; it returns one reply, and sends"
+            f"{where}: the handler {handler_name(handler)} yields; it returns one reply, and sends"
             " others with `await ws.send_json(...)`"
         )
-    return handler if _is(inspect.iscoroutinefunction, function) else _in_thread(handler)
-
-
-def _unwrapped(handler: Any) -> Any:
-    while isinstance(handler, partial):
-        handler = handler.func
-    return handler
-
-
-def _is(test: Callable[[Any], bool], function: Any) -> bool:
-    return test(function) or test(type(function).__call__)
-
-
-def _name(function: Any) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))
-
-
-def _check_signature(handler: Any, where: str) -> None:
-    try:
-        # Not of what a decorator wraps: its wrapper may well add arguments of its own.
-        signature = inspect.signature(handler, follow_wrapped=False)
-    except (TypeError, ValueError):  # a builtin that tells nothing about itself
-        return
-    try:
-        signature.bind(object(), object())
-    except TypeError:
-        raise RouteError(
-            f"{where}: the handler {_name(_unwrapped(handler))}{signature} must take two arguments,"
-            " the socket and the message"
-        ) from None
-
-
-def _in_thread(handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Awaitable[Any]]:
-    def run(ws: Any, message: Any) -> tuple[Any]:
-        return (handler(ws, message),)  # packed, for Trio lets no thread return a coroutine
-
-    async def call(ws: Any, message: Any) -> Any:
-        (result,) = await anyio.to_thread.run_sync(run, ws, message)
-        # A sync function may hand on what an async one made: a lambda around it, a decorator.
-        return await result if inspect.isawaitable(result) else result
-
-    return call
+    return handler if is_async(handler) else in_thread(handler)
