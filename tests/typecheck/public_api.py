@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, assert_type
 
 from asgiref.typing import ASGI3Application
@@ -16,10 +17,14 @@ from asgi_rt import (
     Request,
     Response,
     StreamingResponse,
+    WebSocket,
+    WebSocketClosed,
 )
 from asgi_rt.asgi import ASGIApp
 from asgi_rt.sse import Decoder, EventLog, encode
 from asgi_rt.sse.client import EventSource
+from asgi_rt.testing import AsyncTestClient, TestClient
+from asgi_rt.websocket import Dispatcher
 
 
 @asynccontextmanager
@@ -86,3 +91,60 @@ async def listen() -> None:
     async with EventSource("http://localhost/log", last_event_id="a-1") as events:
         async for event in events:
             assert_type(event, Event)
+
+
+chat = Dispatcher()
+
+
+@dataclass
+class Join:
+    room: str
+
+
+@chat.on("join", Join)
+async def join(ws: WebSocket, message: Join) -> dict[str, str]:
+    return {"type": "joined", "room": message.room}
+
+
+@app.websocket("/echo", origins=["same", "https://*.example.com"], idle_timeout=60, unread="close")
+async def echo(ws: WebSocket) -> None:
+    await ws.accept(headers={"x-room": "1"})
+    assert_type(await ws.receive(), str | bytes)
+    assert_type(await ws.receive_text(), str)
+    assert_type(await ws.receive_bytes(), bytes)
+    async for text in ws.iter_text():
+        assert_type(text, str)
+        await ws.send_text(text)
+    async for message in ws:
+        assert_type(message, str | bytes)
+    assert_type(ws.subprotocol, str | None)
+    assert_type(ws.closed, WebSocketClosed | None)
+    async with ws.session() as session:
+        session.start(ws.send_json, {"type": "hello"})
+    closed = await ws.wait_closed()
+    assert_type(closed.code, int)
+    await chat.serve(ws)
+
+
+@app.websocket("/members")
+async def members(ws: WebSocket) -> None:
+    if "token" not in ws.cookies:
+        await ws.deny(401, headers={"www-authenticate": "Bearer"})
+    await ws.accept()
+    await ws.close(4000, "bye")
+
+
+async def test_echo() -> None:
+    async with (
+        AsyncTestClient(app) as client,
+        client.websocket_connect("/echo", subprotocols=["chat"]) as ws,
+    ):
+        await ws.send_text("hello")
+        assert_type(await ws.receive(timeout=5), str | bytes)
+        assert_type(ws.close_code, int | None)
+
+
+def test_echo_without_a_loop() -> None:
+    with TestClient(app) as client, client.websocket_connect("/echo") as ws:
+        ws.send_text("hello")
+        assert_type(ws.receive_text(), str)
