@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from typing import Any, Final, Protocol, TypeAlias
 
 import anyio
@@ -39,17 +40,19 @@ class Beside(Protocol):
 class LoopBeside:
     """On asyncio: plain tasks, and the timer that all connections of a loop share."""
 
-    __slots__ = ("_alarms", "_tasks", "rounds")
+    __slots__ = ("_alarms", "_context", "_tasks", "rounds")
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] | None = None
+        # The handler's: middleware may look for its own variables when it receives and sends.
+        self._context = copy_context()
         self._alarms: list[_Call] | None = None
         self.rounds: Rounds | None = rounds_of_this_loop()
 
     def start(self, func: AsyncFunction, *args: Any) -> None:
         if self._tasks is None:
             self._tasks = set()
-        task = asyncio.create_task(_logged(func, *args))
+        task = asyncio.create_task(_logged(func, *args), context=self._context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -10,6 +10,7 @@ it waits for nothing but a future; with any other it is one task, begun when it 
 """
 
 import logging
+import sys
 import time
 from typing import Any, Final
 
@@ -93,7 +94,7 @@ class Reading(Interruptible):
         self.is_watched = False  # whether others wait, or a round has passed, or it is over
         # A text that is no longer can be let in as it is: no character takes more than 4 bytes.
         max_bytes = options.limits.max_message_bytes
-        self.fits = _NEVER_FITS if max_bytes is None else max_bytes // 4
+        self.fits = sys.maxsize if max_bytes is None else max_bytes // 4
         self._left_of_turn = MESSAGES_A_TURN
         self._unread: Unread | None = None
         self._changed: anyio.Event | None = None
