@@ -12,13 +12,14 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
 import anyio
+import pytest
 
 from asgi_rt import App
 from asgi_rt.asgi import Message, Scope
 from asgi_rt.errors import LifecycleError
 from asgi_rt.http.pull import on_asyncio
-from asgi_rt.websocket.lifecycle import Lifecycle, message_name
-from asgi_rt.websocket.rounds import rounds_of_this_loop
+from asgi_rt.websocket.lifecycle import Lifecycle, State, message_name
+from asgi_rt.websocket.rounds import Rounds, rounds_of_this_loop
 
 TIMEOUT = 20.0
 """Seconds after which a test gives up; far beyond what anything here takes."""
@@ -68,11 +69,12 @@ class FakeServer:
         self.is_done = False
         self.error: BaseException | None = None
         """What came out of the app."""
-        self._raises = raises
-        self._tells = tells
+        self.raises = raises
+        self.tells = tells
         self._room: int | None = None
         self._is_gone = False
         self._has_closed = False
+        self._has_told = False  # of the end
         self._is_sending = False
         self._waiters: list[anyio.Event] = []
         self._start()
@@ -87,7 +89,7 @@ class FakeServer:
         self._put_messages({"type": "websocket.receive", "bytes": data} for data in messages)
 
     def _put_messages(self, messages: Iterator[Message]) -> None:
-        if not self._is_gone and self.close is None:
+        if not self._has_told and not self._is_gone and self.close is None:
             for message in messages:
                 self._put(message)
 
@@ -100,26 +102,31 @@ class FakeServer:
         self._end({"type": "websocket.disconnect", "code": 1006})
 
     def vanish(self) -> None:
-        """It breaks, and the server tells only those who send."""
+        """It breaks, and the server tells only those who send, until it loses the connection."""
         self._is_gone = True
         self._changed()
 
     def fail(self, code: int, reason: str) -> None:
         """The server closes the connection, because of something that the client has done.
 
-        As uvicorn does it: a message that is sent after that is an error of the app's.
+        As uvicorn does it: a message that is sent after that is an error of the app's. Before the
+        handshake was answered the connection is just lost.
         """
-        if not self._is_gone and self.close is None:
+        if not self.messages:
+            self.lose()
+        elif not self._has_told and not self._is_gone and self.close is None:
             self._has_closed = True
-            self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
-            self._changed()
+            self._tell({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def _end(self, disconnect: Message) -> None:
-        if not self._is_gone:
-            self._is_gone = True
-            if self.close is None:
-                self._put(disconnect)
-            self._changed()
+        self._is_gone = True
+        if not self._has_told:
+            self._tell(disconnect)
+        self._changed()
+
+    def _tell(self, disconnect: Message) -> None:
+        self._has_told = True
+        self._put(disconnect)
 
     def freeze(self, room: int = 0) -> None:
         """The client reads nothing any more; so many messages find room before a send blocks."""
@@ -218,6 +225,8 @@ class FakeServer:
         if self._is_sending:
             self.faults.append(f"{message} was sent while another message was")
         self.sends_begun += 1
+        if self.lifecycle.app is State.CLOSED:
+            self.faults.append(f"{message} was sent after the end")
         self._is_sending = True
         try:
             while self._room == 0 and not self._is_gone:
@@ -238,13 +247,14 @@ class FakeServer:
     def _take(self, message: Message) -> None:
         name = message_name(message)
         if self._is_gone:
-            if self._raises:
+            if self.raises:
                 raise ClientDisconnected("the client has left")
             return
         try:
             self.lifecycle.sent(name)
         except LifecycleError as error:
-            self.faults.append(str(error))
+            if self.lifecycle.app is not State.CLOSED:  # else it ended during the wait
+                self.faults.append(str(error))
             raise RuntimeError(str(error)) from None
         if self._has_closed:
             raise RuntimeError(f"Unexpected ASGI message '{name}', after sending a close")
@@ -252,12 +262,12 @@ class FakeServer:
             self._room -= 1
         was_open = self.close is None and self.status is None and bool(self.messages)
         self.messages.append(message)
-        if name == "websocket.close" and self._tells:
+        if name == "websocket.close" and self.tells:
             code = message["code"] if was_open else 1006
             reason = message["reason"]
-            self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
+            self._tell({"type": "websocket.disconnect", "code": code, "reason": reason})
         elif name == "websocket.http.response.end":
-            self._put({"type": "websocket.disconnect", "code": 1006})
+            self._tell({"type": "websocket.disconnect", "code": 1006})
             self._put({"type": "websocket.disconnect", "code": 1006})
 
     # What the kinds of servers differ in
@@ -306,6 +316,11 @@ class UvicornServer(FakeServer):
 
 
 KINDS = [FakeServer, UvicornServer]
+QUICK_BACKENDS = [  # asyncio's debug mode would take most of the time of a long test
+    pytest.param(("asyncio", {}), id="asyncio"),
+    pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
+    pytest.param(("trio", {}), id="trio"),
+]
 
 
 @contextlib.asynccontextmanager
@@ -348,6 +363,16 @@ class _Visit:
         self.event.set()
 
 
+class SteppedRounds(Rounds):
+    """Rounds that are due when the test says so, not when it is time."""
+
+    def add(self, target: Any) -> None:
+        self._due.append(target)
+
+    def step(self) -> None:
+        self._run()
+
+
 class _Errors(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -358,12 +383,19 @@ class _Errors(logging.Handler):
 
 
 @contextlib.contextmanager
-def no_errors_logged() -> Iterator[None]:
-    """Nothing in the block may log an error: not the package, not the event loop."""
+def errors_logged() -> Iterator[list[str]]:
+    """What is logged as an error in the block, by the package or by the event loop."""
     errors = _Errors()
     logging.getLogger().addHandler(errors)
     try:
-        yield
+        yield errors.messages
     finally:
         logging.getLogger().removeHandler(errors)
-    assert errors.messages == []
+
+
+@contextlib.contextmanager
+def no_errors_logged() -> Iterator[None]:
+    """Nothing in the block may log an error."""
+    with errors_logged() as errors:
+        yield
+    assert errors == []

@@ -1,4 +1,4 @@
-"""What runs beside a handler: the reading of its socket, and its closing, where it awaits neither."""
+"""What runs beside a handler that awaits neither: the reading of its socket, and its closing."""
 
 import contextvars
 
