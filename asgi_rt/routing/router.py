@@ -116,6 +116,8 @@ class Router:
             websocket = WebSocketOptions(**options)
         except (TypeError, ValueError) as error:
             raise RouteError(f"{label}: {error}") from None
+        # As they were understood: an iterator is spent by now, and they may be registered again.
+        options |= {"origins": websocket.origin_rule, "subprotocols": websocket.subprotocols}
         name = handler_name(handler) if name is None else name
         route = Route(pattern, (WEBSOCKET,), handler, handler, name, options, websocket=websocket)
         self._insert(route)

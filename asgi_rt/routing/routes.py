@@ -28,7 +28,7 @@ class Route:
     """What holds for its connections, where it is for WebSockets."""
 
     def __str__(self) -> str:
-        return f"{','.join(self.methods)} {self.pattern.text}"
+        return f"{','.join(self.methods).strip()} {self.pattern.text}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

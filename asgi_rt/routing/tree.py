@@ -20,8 +20,8 @@ from asgi_rt.routing.patterns import Literal, Mixed, Param, Pattern, Rest, Segme
 
 __all__ = ["WEBSOCKET", "Found", "Leaf", "Precedence", "Tree"]
 
-WEBSOCKET: Final = "websocket"
-"""Stands where the method of an HTTP request does. Those are upper case, so it is none of them."""
+WEBSOCKET: Final = "websocket "
+"""Stands where a request's method does. No request can name it, as a method has no space."""
 
 T = TypeVar("T")
 Parse = Callable[[str], Any]

@@ -88,11 +88,13 @@ def closing_for(error: BaseException) -> tuple[int, str]:
     What nobody expected is an "internal error": nothing of it reaches the client.
     """
     if isinstance(error, HTTPError):
-        return code_for_status(error.status_code), cut_reason(error.detail or error.title)
+        detail: object = error.detail
+        reason = detail if isinstance(detail, str) and detail else error.title
+        return code_for_status(error.status_code), cut_reason(reason)
     if isinstance(error, WebSocketClosed) and _may_be_sent(error.code):
         return error.code, cut_reason(error.reason)
     return CRASHED
 
 
-def _may_be_sent(code: int) -> bool:
-    return any(code in codes for codes in _SENDABLE)
+def _may_be_sent(code: object) -> bool:
+    return isinstance(code, int) and any(code in codes for codes in _SENDABLE)

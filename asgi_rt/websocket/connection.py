@@ -9,7 +9,7 @@ from asgi_rt.codec import dump_json
 from asgi_rt.errors import WebSocketClosed
 from asgi_rt.http.connection import HTTPConnection
 from asgi_rt.http.headers import HeadersLike, raw_headers
-from asgi_rt.websocket.closing import check_code, cut_reason
+from asgi_rt.websocket.closing import check_code
 from asgi_rt.websocket.denial import denial_of, deny
 from asgi_rt.websocket.incoming import ANY, JSON, Messages
 from asgi_rt.websocket.link import Link
@@ -17,6 +17,12 @@ from asgi_rt.websocket.outgoing import CREDIT_SHIFT
 from asgi_rt.websocket.session import Session
 
 __all__ = ["WebSocket"]
+
+
+def require(value: object, kind: type | tuple[type, ...], name: str) -> None:
+    """Raise TypeError for what cannot be sent so: servers would send what nobody meant."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}() was given {type(value).__name__}, not what its name says")
 
 
 class WebSocket(HTTPConnection):
@@ -68,12 +74,12 @@ class WebSocket(HTTPConnection):
                 f"the subprotocol {subprotocol!r} was not offered; {offered} were,"
                 " and a client fails a handshake that answers with another"
             )
+        raw = raw_headers(headers)
+        for name, _ in raw:
+            if name.startswith(b"sec-websocket-"):
+                raise ValueError(f"{name.decode()} is the server's to send, not the app's")
         await self._outgoing.answer(
-            {
-                "type": "websocket.accept",
-                "subprotocol": subprotocol,
-                "headers": raw_headers(headers),
-            }
+            {"type": "websocket.accept", "subprotocol": subprotocol, "headers": raw}
         )
         if subprotocol is not None:
             self.subprotocol = subprotocol
@@ -141,6 +147,8 @@ class WebSocket(HTTPConnection):
         When that is over the connection is closed. Cancelling it may lose the message or not.
         """
         outgoing = self._outgoing
+        if text.__class__ is not str:
+            require(text, str, "send_text")
         credit = outgoing.credit
         if credit <= 0:
             await outgoing.send({"type": "websocket.send", "text": text}, len(text))
@@ -161,6 +169,7 @@ class WebSocket(HTTPConnection):
 
     def send_bytes(self, data: bytes) -> Coroutine[Any, Any, None]:
         """Send a binary message; see `send_text`."""
+        require(data, (bytes, bytearray, memoryview), "send_bytes")
         return self._outgoing.send({"type": "websocket.send", "bytes": data}, len(data))
 
     def send_json(self, value: Any) -> Coroutine[Any, Any, None]:
@@ -187,11 +196,17 @@ class WebSocket(HTTPConnection):
         with a 403. Raises ValueError for a code that may not be sent, RFC 6455 section 7.4.
         """
         check_code(code)
-        self._link.end(code, cut_reason(reason), "server")
+        # Beside as well, as this may just have ended the session that it stands in.
+        self._link.fail(code, reason)
         await self._outgoing.send_close()
 
     async def wait_closed(self) -> WebSocketClosed:
-        """Return when the connection is over: how it ended. Cancelling it loses nothing."""
+        """Return when the connection is over: how it ended. Cancelling it loses nothing.
+
+        Raises LifecycleError before `accept`, as nothing is read by then.
+        """
+        if not self._link.is_over:
+            self._link.require_open("the end cannot be waited for")
         await self._link.wait()
         return self._link.error()
 

@@ -20,7 +20,12 @@ _EXTENSION: Final = "websocket.http.response"
 
 
 def denial_of(status_code: int, body: Any, headers: HeadersLike | None) -> Response:
-    """The response that a handshake is denied with. Raises TypeError for an ASGI app."""
+    """The response that a handshake is denied with.
+
+    Raises TypeError for an ASGI app, and ValueError for a status that is no final answer.
+    """
+    if not 200 <= status_code <= 599:
+        raise ValueError(f"{status_code} is no status that a handshake can be denied with")
     if body is None and status_code >= 400:
         response = problem_response(HTTPError(status_code))
     elif isinstance(body, Response):

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from asgi_rt.asgi import RawHeaders
 
-__all__ = ["Guard", "Limits", "OriginRule", "Origins", "Violation", "size_violation"]
+__all__ = ["Guard", "Limits", "OriginRule", "Origins", "Violation", "size_of", "size_violation"]
 
 # ---------------------------------------------------------------------------- origins
 
@@ -291,6 +291,13 @@ class Limits:
         return self.messages_per_second is not None or self.idle_timeout is not None
 
 
+def size_of(message: str | bytes) -> int:
+    """The bytes of a message; of a text, its UTF-8."""
+    if isinstance(message, bytes) or message.isascii():
+        return len(message)
+    return len(message.encode("utf-8", "surrogatepass"))
+
+
 def size_violation(message: str | bytes, max_bytes: int | None) -> Violation | None:
     """None for a message of at most `max_bytes`, else how to close. A text counts in UTF-8."""
     # A character takes at most four bytes, so one comparison is enough for nearly all messages.
@@ -302,9 +309,7 @@ def size_violation(message: str | bytes, max_bytes: int | None) -> Violation | N
 def _fits(message: str | bytes, max_bytes: int) -> bool:
     if len(message) > max_bytes:
         return False
-    if isinstance(message, bytes) or message.isascii():
-        return True
-    return len(message.encode("utf-8", "surrogatepass")) <= max_bytes
+    return size_of(message) <= max_bytes
 
 
 class Guard:
@@ -336,12 +341,21 @@ class Guard:
     def _takes_token(self, rate: float, now: float) -> bool:
         if now > self._refilled_at:
             refill = (now - self._refilled_at) * rate
-            self._tokens = min(self._tokens + refill, _burst(rate))
+            # What `forgive` has given may go beyond the burst.
+            self._tokens = max(self._tokens, min(self._tokens + refill, _burst(rate)))
             self._refilled_at = now
         if self._tokens < 1 - _ROUNDING:
             return False
         self._tokens -= 1
         return True
+
+    def forgive(self, since: float, now: float) -> None:
+        """Nothing was read between these times: what comes now may have been sent in them."""
+        rate = self._limits.messages_per_second
+        if rate is not None and now > since:
+            self._tokens += (now - since) * rate
+            self._refilled_at = now
+        self.touch(now)
 
     def touch(self, now: float) -> None:
         """Begin the idle time anew. `check` does it; what else is no idleness is the caller's."""

@@ -64,6 +64,8 @@ class Incoming(Reading):
             if self.awaited is not None or self._reader_runs:
                 await self._wait_for_change()
                 continue
+            if self._paused_at is not None:
+                self._resume()
             if self._step is not None:
                 self._stop_listening()
             elif self._ending.is_noted and not is_rested:
@@ -71,6 +73,7 @@ class Incoming(Reading):
                 await anyio.lowlevel.checkpoint()
                 is_rested = True
                 continue
+            self.free_for = 0
             received = self.awaited = self.receive()
             try:
                 message = await received

@@ -24,23 +24,26 @@ class Interruptible:
         self._cancelled: asyncio.Task[Any] | None = None
         self._cancelled_before = 0
 
-    def interrupt(self, likely: "asyncio.Task[Any] | None") -> None:
-        """End the wait, if there is one. The task is first looked for where it is `likely`."""
-        self._interrupt(self.awaited, likely, is_second=False)
+    def interrupt(self, likely: "asyncio.Task[Any] | None", *, anywhere: bool = False) -> None:
+        """End the wait, if there is one and it is the `likely` task's; with `anywhere` any task's.
 
-    def _interrupt(
-        self, awaited: Any, likely: "asyncio.Task[Any] | None", *, is_second: bool
-    ) -> None:
-        if awaited is None or awaited is not self.awaited or self._cancelled is not None:
+        That looks at all tasks of the loop: 2 us for each.
+        """
+        awaited = self.awaited
+        if awaited is None or self._cancelled is not None:
             return
-        task = _task_awaiting(awaited, likely)
-        if task is None:
+        task = _task_awaiting(awaited, likely, anywhere=anywhere)
+        if task is not None:
+            self._interrupt(task, awaited, is_second=False)
+
+    def _interrupt(self, task: "asyncio.Task[Any]", awaited: Any, *, is_second: bool) -> None:
+        if awaited is not self.awaited or self._cancelled is not None:
             return
         if task.cancelling() and not is_second:
             # It may have been cancelled just now, and then that is to come first. If it is there
             # still when the loop has come around, it was cancelled once and went on.
             loop = asyncio.get_running_loop()
-            loop.call_soon(lambda: self._interrupt(awaited, likely, is_second=True))
+            loop.call_soon(lambda: self._interrupt(task, awaited, is_second=True))
             return
         self._cancelled_before = task.cancelling()
         self._cancelled = task
@@ -57,7 +60,9 @@ class Interruptible:
             raise error
 
 
-def _task_awaiting(awaited: Any, likely: "asyncio.Task[Any] | None") -> "asyncio.Task[Any] | None":
+def _task_awaiting(
+    awaited: Any, likely: "asyncio.Task[Any] | None", *, anywhere: bool
+) -> "asyncio.Task[Any] | None":
     """The task that awaits a coroutine.
 
     It is looked for, as this is rare: to note the current task before each wait would take 0.15 us
@@ -65,6 +70,8 @@ def _task_awaiting(awaited: Any, likely: "asyncio.Task[Any] | None") -> "asyncio
     """
     if likely is not None and _awaits(likely, awaited):
         return likely
+    if not anywhere:
+        return None
     return next((task for task in asyncio.all_tasks() if _awaits(task, awaited)), None)
 
 

@@ -1,6 +1,7 @@
 """One connection without its face: what comes in, what goes out, and what runs beside."""
 
 import asyncio
+import math
 import random
 from asyncio import current_task
 from typing import Any, Final
@@ -15,10 +16,12 @@ from asgi_rt.websocket.closing import By, cut_reason
 from asgi_rt.websocket.ending import Ending
 from asgi_rt.websocket.incoming import Incoming
 from asgi_rt.websocket.options import WebSocketOptions
-from asgi_rt.websocket.outgoing import CLOSE_SECONDS, GroupOutgoing, LoopOutgoing, Outgoing
+from asgi_rt.websocket.outgoing import GroupOutgoing, LoopOutgoing, Outgoing
 
 __all__ = ["DRAIN_SPREAD", "Link"]
 
+_TELL_SECONDS: Final = 1.0
+"""How long after an end those who wait for the server are left to learn of it from there."""
 _LINGER_SECONDS: Final = 2.0
 """How long the server has to tell that it has closed the connection."""
 _LEAST_SECONDS: Final = 0.1
@@ -120,9 +123,10 @@ class Link(Ending):
             self._drain.remove(self)
         with anyio.CancelScope(shield=True):
             try:
-                await self.outgoing.send_close(self._seconds(CLOSE_SECONDS))
+                await self.outgoing.send_close(self._seconds(math.inf))
                 with anyio.move_on_after(self._seconds(_LINGER_SECONDS)):
                     await self.incoming.drain()
+                self._interrupt()
             finally:
                 if isinstance(self.beside, LoopBeside):
                     await self.beside.finish()
@@ -143,7 +147,18 @@ class Link(Ending):
         self.incoming.interrupt(self._task)
         if by != "server":
             self.outgoing.interrupt(self._task)
+        if self._is_awaited and self.beside is not None:
+            # Most servers end these waits by themselves, and a session those of its tasks.
+            self.beside.call_later(_TELL_SECONDS, self._interrupt)
         return True
+
+    @property
+    def _is_awaited(self) -> bool:
+        return self.incoming.awaited is not None or self.outgoing.awaited is not None
+
+    def _interrupt(self) -> None:
+        self.incoming.interrupt(self._task, anywhere=True)
+        self.outgoing.interrupt(self._task, anywhere=True)
 
     def fail(self, code: int, reason: str) -> None:
         if self.end(code, cut_reason(reason), "server") and self.beside is not None:

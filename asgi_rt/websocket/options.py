@@ -1,5 +1,6 @@
 """What a route says about its WebSockets. One for each route, shared by all its connections."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
@@ -38,6 +39,10 @@ class WebSocketOptions:
     """How many messages the inbox holds that the handler has not received yet."""
     max_unread_bytes: int = 1024 * 1024
     """How many bytes of them; one message more may be there."""
+    unread_timeout: float | None = 20.0
+    """Seconds that the inbox may be full while nothing is received, where the client is made to
+    wait. Then the connection is closed with 1013: nothing is seen of a client that has vanished
+    meanwhile. None lets it wait for ever."""
     limits: Limits = field(init=False)
     origin_rule: OriginRule = field(init=False)
 
@@ -48,11 +53,13 @@ class WebSocketOptions:
         object.__setattr__(self, "subprotocols", _subprotocols(self.subprotocols))
         if self.unread not in get_args(Unread):
             raise ValueError(f"unread is one of {get_args(Unread)}, not {self.unread!r}")
-        if self.send_timeout is not None and self.send_timeout <= 0:
-            raise ValueError(f"send_timeout must be more than 0, not {self.send_timeout}")
+        for name in ("send_timeout", "unread_timeout"):
+            seconds: float | None = getattr(self, name)
+            if seconds is not None and not 0 < seconds < math.inf:
+                raise ValueError(f"{name} must be more than 0 and finite, not {seconds}")
         for name in ("max_unread_messages", "max_unread_bytes"):
             value: int | None = getattr(self, name)
-            if value is None or value <= 0:
+            if value is None or not value > 0:
                 raise ValueError(f"{name} must be more than 0, not {value}: an inbox is bounded")
 
     def choose(self, offered: list[str]) -> str | None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -25,9 +27,27 @@ _CLOSE: Final = "websocket.close"
 _CLOSABLE: Final = frozenset({State.CONNECTING, State.OPEN})
 _logger = logging.getLogger("asgi_rt.websocket")
 _clock = time.perf_counter
+_SERVERS: Final = frozenset({"uvicorn", "hypercorn", "granian", "daphne"})
 _LEARN_SECONDS: Final = 0.5
-_CREDIT: Final = 128
+_CREDIT: Final = 64
 CREDIT_SHIFT: Final = 10  # one more for each KiB
+
+
+def _is_of_a_server(error: OSError | RuntimeError) -> bool:
+    """Whether it is a server's way to say that it does not send any more, and nobody else's.
+
+    An OSError of a class of its own, or of one that says so. RuntimeError is for all kinds of
+    mistakes: it must have been raised in a server.
+    """
+    if isinstance(error, OSError):
+        kind = type(error)
+        is_of_the_library = kind.__module__ in sys.stdlib_module_names
+        return kind is OSError or isinstance(error, ConnectionError) or not is_of_the_library
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    module = "" if traceback is None else str(traceback.tb_frame.f_globals.get("__name__"))
+    return module.partition(".")[0] in _SERVERS
 
 
 class Outgoing(Interruptible):
@@ -85,27 +105,32 @@ class Outgoing(Interruptible):
         for message in messages:
             self._ending.lifecycle.sent(message_name(message))
             try:
-                with anyio.fail_after(CLOSE_SECONDS):
+                with anyio.move_on_after(CLOSE_SECONDS) as scope:
                     await self.server_send(message)
-            except OSError as error:  # TimeoutError is one
+            except OSError as error:
+                if not _is_of_a_server(error):
+                    raise
                 self._ending.end(1006, "", "network")
                 raise self._ending.error() from error
+            if scope.cancelled_caught:
+                self._ending.end(1006, "", "network")
+                raise self._ending.error()
 
-    async def send_close(self, seconds: float = CLOSE_SECONDS) -> None:
+    async def send_close(self, at_most: float = math.inf) -> None:
         """Send the close that an end of our own asks for, if it was not sent already.
 
-        Takes at most so many seconds; a client that reads nothing gets none. It may be called
-        again where it was cancelled.
+        Takes 5 seconds, or `at_most` so many; a client that reads nothing gets none. It may be
+        called again where it was cancelled.
         """
         if not self._owes_close():
             return
-        with anyio.move_on_after(seconds):
+        with anyio.move_on_after(min(CLOSE_SECONDS, at_most)):
             async with self._exclusively():
                 if self._owes_close():
                     await self._close()
         if self._owes_close():
             self._close_sent = True
-            self.interrupt(None)
+            self.interrupt(None, anywhere=True)
 
     def _owes_close(self) -> bool:
         facts = self._ending.facts
@@ -136,16 +161,21 @@ class Outgoing(Interruptible):
             self._lock = anyio.Lock(fast_acquire=True)
         return self._lock
 
-    async def _raise_lost(self, error: OSError | RuntimeError) -> NoReturn:
-        """The server refuses a message: OSError says that nobody is there, and RuntimeError is what
-        uvicorn raises when it has closed the connection itself. How it ended is said by what it
-        lets receive, if anything is.
+    async def _raise_refused(self, error: OSError | RuntimeError) -> NoReturn:
+        """Raise what it means that a message was refused: an end, or an error of somebody else.
+
+        Servers say with an OSError that nobody is there, and uvicorn with a RuntimeError that it
+        has closed the connection itself. How it ended is told by what they let receive, if
+        anything is. Middleware may raise the same, and that is no end.
         """
         self._ending.look()
         with anyio.move_on_after(_LEARN_SECONDS):
             await self._ending.wait()
-        if self._ending.end(1006, "", "network") and isinstance(error, RuntimeError):
-            _logger.warning("the server refused to send on a WebSocket: %s", error)
+        if not self._ending.is_over:
+            if not _is_of_a_server(error):
+                raise error
+            _logger.warning("a WebSocket was lost, and its server did not say so", exc_info=error)
+            self._ending.end(1006, "", "network")
         raise self._ending.error() from error
 
     def _timed_out(self) -> None:
@@ -263,7 +293,7 @@ class LoopOutgoing(Outgoing):
 
     async def fail(self, error: OSError | RuntimeError | asyncio.CancelledError) -> NoReturn:
         if not isinstance(error, asyncio.CancelledError):
-            await self._raise_lost(error)
+            await self._raise_refused(error)
         await self.absorb(error)
         raise self._ending.error() from None
 
@@ -280,7 +310,7 @@ class LoopOutgoing(Outgoing):
     def on_alarm(self) -> None:
         """For the alarm: the client has read nothing for too long."""
         self._timed_out()
-        self.interrupt(None)
+        self.interrupt(None, anywhere=True)
 
 
 class GroupOutgoing(Outgoing):
@@ -305,12 +335,12 @@ class GroupOutgoing(Outgoing):
                     await self.server_send(message)
                     return
             except (OSError, RuntimeError) as error:
-                await self._raise_lost(error)
+                await self._raise_refused(error)
             finally:
                 self._scope = None
             self._timed_out()
             raise self._ending.error()
 
-    def interrupt(self, likely: "asyncio.Task[Any] | None") -> None:
+    def interrupt(self, likely: "asyncio.Task[Any] | None", *, anywhere: bool = False) -> None:
         if self._scope is not None:
             self._scope.cancel()

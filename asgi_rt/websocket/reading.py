@@ -15,6 +15,7 @@ import time
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 
 from asgi_rt.asgi import Message, Receive
 from asgi_rt.http.alarms import alarms_of_this_loop
@@ -29,13 +30,14 @@ from asgi_rt.websocket.unread import Unread
 
 __all__ = ["INTERRUPTED", "MESSAGES_A_TURN", "Reading"]
 
-MESSAGES_A_TURN: Final = 128
+MESSAGES_A_TURN: Final = 64
 """After so many messages that needed no wait the loop gets a turn."""
 INTERRUPTED: Final[Message] = {"type": "interrupted"}
 """Stands for the message that an interrupted wait did not get."""
 # Seen in the source of both of its protocols.
 _PLAIN_SERVERS: Final = frozenset({"uvicorn"})
 _NEVER_FITS: Final = -1
+_TO_BE_TOLD: Final = (State.CLOSED, State.OPEN)  # we have closed, and the server has not said so
 _clock = time.perf_counter
 _logger = logging.getLogger("asgi_rt.websocket")
 
@@ -57,9 +59,11 @@ class Reading(Interruptible):
         "_changed",
         "_ending",
         "_guard",
+        "_is_pause_watched",
         "_is_plain",
         "_left_of_turn",
         "_options",
+        "_paused_at",
         "_reader_runs",
         "_spec_version",
         "_step",
@@ -97,6 +101,8 @@ class Reading(Interruptible):
         self.fits = sys.maxsize if max_bytes is None else max_bytes // 4
         self._left_of_turn = MESSAGES_A_TURN
         self._unread: Unread | None = None
+        self._paused_at: float | None = None
+        self._is_pause_watched = False
         self._changed: anyio.Event | None = None
         self._reader_runs = False
         self._step: Any = None
@@ -189,6 +195,8 @@ class Reading(Interruptible):
 
     def _listen(self) -> None:
         """Receive as far as that takes no wait, and go on when it can."""
+        if self._paused_at is not None:
+            self._resume()
         try:
             while self._ending.is_open and not self._must_wait():
                 if self._step is None:
@@ -235,6 +243,8 @@ class Reading(Interruptible):
                 if self._ending.is_open and self._must_wait():
                     await self._wait_for_change()
                 else:
+                    if self._paused_at is not None:
+                        self._resume()
                     self._keep(await self.receive())
                     self._wake()
         except Exception:
@@ -255,13 +265,42 @@ class Reading(Interruptible):
             self._overflow()
             return
         self._unread.put(data)
-        if self._must_wait() and not self.has_received:
+        if self._must_wait():
+            self._pause()
+
+    def _pause(self) -> None:
+        """Nothing more is read until something is received: not for ever."""
+        assert self._unread is not None
+        assert self._beside is not None
+        if self._paused_at is None:
+            self._paused_at = _clock()
+        if not self.has_received:
             _logger.warning(
                 "%d messages wait for a WebSocket handler that has received none: its client is"
                 " made to wait, and its pings and its close are not seen meanwhile. Receive them,"
                 ' or let the route say unread="discard"',
                 len(self._unread),
             )
+        if self._options.unread_timeout is not None and not self._is_pause_watched:
+            self._is_pause_watched = True
+            taken = self._unread.taken
+            seconds = self._options.unread_timeout
+            self._beside.call_later(seconds, lambda: self._check_pause(taken))
+
+    def _check_pause(self, taken: int) -> None:
+        self._is_pause_watched = False
+        if self._unread is None or not self._must_wait():
+            return
+        if self._unread.taken == taken:
+            self._ending.fail(1013, "messages were sent that were not received")
+        else:
+            self._pause()
+
+    def _resume(self) -> None:
+        """Something was received, so that more can be read."""
+        paused_at, self._paused_at = self._paused_at, None
+        if self._guard is not None and paused_at is not None:
+            self._guard.forgive(paused_at, _clock())
 
     def _must_wait(self) -> bool:
         unread = self._unread
@@ -278,6 +317,8 @@ class Reading(Interruptible):
         if self._guard is None or self._beside is None or not self._ending.is_open:
             return
         now = _clock()
+        if self._must_wait():
+            self._guard.touch(now)  # it is we who are silent
         if found := self._guard.check_idle(now):
             self._ending.fail(*found)
         else:
@@ -292,10 +333,11 @@ class Reading(Interruptible):
         get to close the connection. uvicorn drops them itself.
         """
         lifecycle = self._ending.lifecycle
-        while not self._is_plain and lifecycle.client is State.OPEN:
+        while not self._is_plain and (lifecycle.app, lifecycle.client) == _TO_BE_TOLD:
             if self.awaited is not None or self._reader_runs:
                 await self._wait_for_change()
             else:
+                await anyio.lowlevel.checkpoint()
                 self.admit(await self.receive())
 
     def on_end(self, *, by_server: bool) -> None:
