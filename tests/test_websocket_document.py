@@ -311,7 +311,14 @@ async def test_the_end_of_another_connection_is_a_crash_of_this_one():
 
 # Options and limits
 
-_UNITS = {"1 MiB": 1024 * 1024, "30 s": 30.0, "1024": 1024, "none": (), "`None`": None}
+_UNITS = {
+    "1 MiB": 1024 * 1024,
+    "30 s": 30.0,
+    "20 s": 20.0,
+    "1024": 1024,
+    "none": (),
+    "`None`": None,
+}
 
 
 def test_the_options_and_their_defaults_are_those_of_the_table():
