@@ -7,9 +7,10 @@ turn, or while something else is under way, is noted as a fault. Time plays no p
 import asyncio
 import contextlib
 import logging
+import types
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import pytest
@@ -135,6 +136,7 @@ class FakeServer:
     def thaw(self, room: int | None = None) -> None:
         """It reads again: so many messages, or all there are."""
         self._room = None if room is None else (self._room or 0) + room
+        self.is_blocked = False
         self._changed()
 
     # What the test waits for
@@ -225,7 +227,7 @@ class FakeServer:
         if self._is_sending:
             self.faults.append(f"{message} was sent while another message was")
         self.sends_begun += 1
-        if self.lifecycle.app is State.CLOSED:
+        if self.lifecycle.app is State.CLOSED and not self._is_gone:
             self.faults.append(f"{message} was sent after the end")
         self._is_sending = True
         try:
@@ -255,9 +257,9 @@ class FakeServer:
         except LifecycleError as error:
             if self.lifecycle.app is not State.CLOSED:  # else it ended during the wait
                 self.faults.append(str(error))
-            raise RuntimeError(str(error)) from None
+            _refuse(RuntimeError(str(error)))
         if self._has_closed:
-            raise RuntimeError(f"Unexpected ASGI message '{name}', after sending a close")
+            _refuse(RuntimeError(f"Unexpected ASGI message '{name}', after sending a close"))
         if self._room is not None:
             self._room -= 1
         was_open = self.close is None and self.status is None and bool(self.messages)
@@ -287,7 +289,15 @@ class FakeServer:
         return self._queue.popleft()
 
 
-class ClientDisconnected(OSError):
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
+# As the code of a server raises it: that is how the package tells it from an error of others.
+_refuse = types.FunctionType(_raise.__code__, {"__name__": "uvicorn.protocols.websockets.fake"})
+
+
+class ClientDisconnected(ConnectionError):
     """As uvicorn calls it."""
 
 
