@@ -297,7 +297,7 @@ def _raise(error: Exception) -> NoReturn:
 _refuse = types.FunctionType(_raise.__code__, {"__name__": "uvicorn.protocols.websockets.fake"})
 
 
-class ClientDisconnected(ConnectionError):
+class ClientDisconnected(OSError):
     """As uvicorn calls it."""
 
 

@@ -6,12 +6,12 @@ import json
 import anyio
 import anyio.lowlevel
 import pytest
-from websocket.fake_server import KINDS, FakeServer, connection
 
 from asgi_rt import App, HTTPError, Response, StreamingResponse, WebSocketClosed
 from asgi_rt.drain import STATE_KEY, Drain
 from asgi_rt.errors import LifecycleError
 from asgi_rt.http.pull import on_asyncio
+from websocket.fake_server import KINDS, FakeServer, connection
 
 WITHIN = 3.0
 """Seconds after which a wait that ought to end has failed."""

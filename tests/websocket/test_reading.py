@@ -7,6 +7,9 @@ from random import Random
 import anyio
 import anyio.lowlevel
 import pytest
+
+from asgi_rt import WebSocketClosed
+from asgi_rt.http.pull import on_asyncio
 from websocket.fake_server import (
     KINDS,
     QUICK_BACKENDS,
@@ -15,9 +18,6 @@ from websocket.fake_server import (
     a_round,
     connection,
 )
-
-from asgi_rt import WebSocketClosed
-from asgi_rt.http.pull import on_asyncio
 
 WITHIN = 3.0
 """Seconds after which a wait that ought to end has failed."""
@@ -28,6 +28,14 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 async def turns(count):
     for _ in range(count):
         await anyio.lowlevel.checkpoint()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A server that tells nothing is given up soon."""
+    monkeypatch.setattr("asgi_rt.websocket.outgoing._LEARN_SECONDS", 0.02)
+    monkeypatch.setattr("asgi_rt.websocket.link._TELL_SECONDS", 0.02)
+    monkeypatch.setattr("asgi_rt.websocket.link._LINGER_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -62,7 +70,7 @@ async def test_a_handler_that_gave_up_receiving_sees_the_end(kind):
 
 
 @kinds
-async def test_a_send_timeout_ends_a_wait_for_a_message(kind):
+async def test_a_send_timeout_ends_a_wait_for_a_message(kind, impatient):
     """The client is frozen, so the server has nothing to tell."""
     seen = []
 
@@ -87,7 +95,7 @@ async def test_a_send_timeout_ends_a_wait_for_a_message(kind):
     assert seen == [1008]
 
 
-async def test_a_server_that_refuses_a_send_ends_a_wait_for_a_message():
+async def test_a_server_that_refuses_a_send_ends_a_wait_for_a_message(impatient):
     """A server that raises OSError from `send`, but tells `receive` nothing."""
     seen = []
 
@@ -112,7 +120,7 @@ async def test_a_server_that_refuses_a_send_ends_a_wait_for_a_message():
     assert seen == [1006]
 
 
-async def test_a_close_ends_a_wait_for_a_message_in_a_generator():
+async def test_a_close_ends_a_wait_for_a_message_in_a_generator(impatient):
     """The server tells nothing of a close of the app's own."""
 
     async def handler(ws):
@@ -135,7 +143,7 @@ async def test_a_close_ends_a_wait_for_a_message_in_a_generator():
         pass
 
 
-async def test_the_end_of_the_handler_ends_a_wait_for_a_message_in_another_task():
+async def test_the_end_of_the_handler_ends_a_wait_for_a_message_in_another_task(impatient):
     seen = []
 
     async def receive(ws):

@@ -6,10 +6,10 @@ import contextlib
 import anyio
 import anyio.lowlevel
 import pytest
-from websocket.fake_server import KINDS, QUICK_BACKENDS, connection
 
 from asgi_rt import WebSocketClosed
 from asgi_rt.http.pull import on_asyncio
+from websocket.fake_server import KINDS, QUICK_BACKENDS, connection
 
 WITHIN = 3.0
 """Seconds after which a wait that ought to end has failed."""
