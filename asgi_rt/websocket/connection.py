@@ -13,7 +13,7 @@ from asgi_rt.websocket.closing import check_code
 from asgi_rt.websocket.denial import denial_of, deny
 from asgi_rt.websocket.incoming import ANY, JSON, Messages
 from asgi_rt.websocket.link import Link
-from asgi_rt.websocket.outgoing import CREDIT_SHIFT
+from asgi_rt.websocket.outgoing import MESSAGE_COST
 from asgi_rt.websocket.session import Session
 
 __all__ = ["WebSocket"]
@@ -165,7 +165,7 @@ class WebSocket(HTTPConnection):
             if outgoing.is_watched:
                 outgoing.settle()
             else:
-                outgoing.credit = credit - 1 - (len(text) >> CREDIT_SHIFT)
+                outgoing.credit = credit - len(text) - MESSAGE_COST
 
     def send_bytes(self, data: bytes) -> Coroutine[Any, Any, None]:
         """Send a binary message; see `send_text`."""

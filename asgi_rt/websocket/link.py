@@ -158,7 +158,8 @@ class Link(Ending):
 
     def _interrupt(self) -> None:
         self.incoming.interrupt(self._task, anywhere=True)
-        self.outgoing.interrupt(self._task, anywhere=True)
+        if self.facts is not None and self.facts[2] != "server":  # else it stands before our close
+            self.outgoing.interrupt(self._task, anywhere=True)
 
     def fail(self, code: int, reason: str) -> None:
         if self.end(code, cut_reason(reason), "server") and self.beside is not None:

@@ -388,3 +388,26 @@ async def test_a_handler_that_returns_after_a_close_of_the_server_has_not_failed
 
     async with connection(handler, kind) as server:
         server.send_text("a")
+
+
+@kinds
+async def test_a_close_lets_a_send_that_is_under_way_be_taken(kind, monkeypatch):
+    monkeypatch.setattr("asgi_rt.websocket.link._TELL_SECONDS", 0.02)
+
+    async def send(ws):
+        with contextlib.suppress(WebSocketClosed):
+            await ws.send_text("first")
+
+    async def handler(ws):
+        await ws.accept()
+        server.freeze()
+        async with anyio.create_task_group() as group:
+            group.start_soon(send, ws)
+            await server.blocked()
+            group.start_soon(ws.close, 4000)
+            await anyio.sleep(0.1)
+            server.thaw()
+
+    async with connection(handler, kind) as server:
+        pass
+    assert (server.data, server.close) == (["first"], (4000, ""))
