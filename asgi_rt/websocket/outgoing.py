@@ -19,7 +19,7 @@ from asgi_rt.websocket.ending import Ending
 from asgi_rt.websocket.interruption import Interruptible
 from asgi_rt.websocket.lifecycle import State, message_name
 
-__all__ = ["CLOSE_SECONDS", "MESSAGE_COST", "GroupOutgoing", "LoopOutgoing", "Outgoing"]
+__all__ = ["CLOSE_SECONDS", "LARGE_BYTES", "GroupOutgoing", "LoopOutgoing", "Outgoing"]
 
 CLOSE_SECONDS: Final = 5.0
 """How long sending a close, or another answer, may take."""
@@ -29,9 +29,9 @@ _logger = logging.getLogger("asgi_rt.websocket")
 _clock = time.perf_counter
 _SERVERS: Final = frozenset({"uvicorn", "hypercorn", "granian", "daphne"})
 _LEARN_SECONDS: Final = 0.5
-_CREDIT: Final = 64 * 1024
-MESSAGE_COST: Final = 1024
-"""What a message takes of the credit besides its bytes."""
+_CREDIT: Final = 64
+LARGE_BYTES: Final = 1024
+"""A message takes 1 of the credit, and 1 more for each of so many bytes."""
 
 
 def _is_of_a_server(error: OSError | RuntimeError) -> bool:
@@ -74,7 +74,7 @@ class Outgoing(Interruptible):
         self._ending = ending
         self._timeout = timeout
         # How much may be sent at once: it is open, nobody sends, nobody waits to, and a round is
-        # due. Its bytes, and 1024 for each message. Always 0 where sends are bounded
+        # due. One for a message, and one more for each KiB of it. Always 0 where sends are bounded
         # one by one.
         self.credit = 0
         self.is_watched = False  # whether others wait, or it takes long, or it is over
@@ -225,7 +225,7 @@ class LoopOutgoing(Outgoing):
             if self.is_watched:
                 self.settle()
             else:
-                self.credit = credit - size - MESSAGE_COST
+                self.credit = credit - 1 - size // LARGE_BYTES
 
     def _may_begin(self) -> bool:
         """Whether a send without credit may begin: the loop has had a turn, and nobody waits."""
@@ -325,7 +325,7 @@ class GroupOutgoing(Outgoing):
         self._left_of_turn = _CREDIT
 
     async def send(self, message: Message, size: int) -> None:
-        self._left_of_turn -= size + MESSAGE_COST
+        self._left_of_turn -= 1 + size // LARGE_BYTES
         if self._left_of_turn <= 0:
             self._left_of_turn = _CREDIT
             await anyio.lowlevel.checkpoint()

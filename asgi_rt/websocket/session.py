@@ -42,6 +42,7 @@ class Session:
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self._ending.tell(self.cancel)
+        self._ending.look()
         return self
 
     def start(self, func: Callable[..., Awaitable[Any]], *args: Any) -> None:
