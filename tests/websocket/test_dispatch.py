@@ -7,10 +7,10 @@ from functools import partial
 import anyio
 import anyio.from_thread
 import pytest
-from websocket.message_socket import MessageSocket, answers
 
 from asgi_rt.errors import HTTPError, WebSocketClosed
 from asgi_rt.websocket.dispatch import Dispatcher
+from websocket.message_socket import MessageSocket, answers
 
 
 def recording():

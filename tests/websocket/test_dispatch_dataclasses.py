@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Optional, Union
 
 import pydantic.dataclasses
 import pytest
-from websocket.message_socket import answers
 
 from asgi_rt.errors import RouteError
 from asgi_rt.websocket.dispatch import Dispatcher
+from websocket.message_socket import answers
 
 
 async def outcome(model, /, **message):

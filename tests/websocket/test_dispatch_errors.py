@@ -7,10 +7,10 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from websocket.message_socket import MessageSocket, answers
 
 from asgi_rt.errors import HTTPError
 from asgi_rt.websocket.dispatch import Dispatcher
+from websocket.message_socket import MessageSocket, answers
 
 
 def echoing(**options):

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, TypedDict
 
 import pydantic
 import pytest
-from websocket.message_socket import MessageSocket, answers
 
 from asgi_rt.errors import HTTPError, RouteError
 from asgi_rt.websocket.dispatch import Dispatcher
+from websocket.message_socket import MessageSocket, answers
 
 
 def checking(model):

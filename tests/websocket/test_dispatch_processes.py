@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from server_process import ServerProcess
+
 from websocket.clients import with_websockets
 
 pytestmark = pytest.mark.slow

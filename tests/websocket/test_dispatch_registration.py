@@ -1,10 +1,10 @@
 """What is wrong about a handler is told when it is registered."""
 
 import pytest
-from websocket.message_socket import answers
 
 from asgi_rt.errors import RouteError
 from asgi_rt.websocket.dispatch import Dispatcher
+from websocket.message_socket import answers
 
 
 async def handler(ws, message):

@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 import pytest
+
 from websocket.clients import CONNECTS, LOST, TEXT, BareClient
 from websocket.servers import COMMANDS, serving
 

@@ -9,6 +9,7 @@ import threading
 
 import httpx2
 import pytest
+
 from websocket.clients import BINARY, LOST, TEXT, BareClient, frame
 from websocket.servers import COMMANDS, HYPERCORN_STUCK, fresh_key, serving
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from websocket.clients import CONNECTS, Refused, with_websockets
 from websocket.servers import COMMANDS, serving
 

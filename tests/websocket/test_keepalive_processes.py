@@ -10,6 +10,7 @@ import time
 import anyio
 import httpx2
 import pytest
+
 from websocket.clients import CONNECTS
 from websocket.servers import fresh_key, serving
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import httpx2
 import pytest
+
 from websocket.clients import TEXT, BareClient, frame
 from websocket.servers import COMMANDS, serving
 

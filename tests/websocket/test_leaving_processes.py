@@ -4,6 +4,7 @@ import itertools
 
 import httpx2
 import pytest
+
 from websocket.clients import CLOSE, CONNECTS, BareClient
 from websocket.servers import COMMANDS, fresh_key, serving
 

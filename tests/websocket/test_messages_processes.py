@@ -2,6 +2,7 @@
 
 import anyio
 import pytest
+
 from websocket.clients import BINARY, CONNECTS, CONTINUATION, TEXT, BareClient
 from websocket.servers import COMMANDS, serving
 

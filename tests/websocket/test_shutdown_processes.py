@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, ExitStack
 import anyio
 import anyio.to_thread
 import pytest
+
 from websocket.clients import BareClient, with_aiohttp, with_websockets
 from websocket.servers import COMMANDS, WebSocketServer
 
