@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 __all__ = ["Rounds", "rounds_of_this_loop"]
 
-_SECONDS: Final = 0.1
+_SECONDS: Final = 0.05
 
 
 class Visited(Protocol):
@@ -25,7 +25,7 @@ class Visited(Protocol):
 
 
 class Rounds:
-    """The calls of one event loop that are due with the next round, in 100 ms at most."""
+    """The calls of one event loop that are due with the next round, in 50 ms at most."""
 
     __slots__ = ("__weakref__", "_context", "_due")
 
