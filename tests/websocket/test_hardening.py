@@ -282,17 +282,20 @@ async def test_an_included_route_keeps_what_its_iterators_gave():
 
 async def test_the_bound_on_unread_bytes_counts_bytes():
     app = App()
+    has_come = anyio.Event()
 
     @app.websocket("/", max_unread_bytes=8, unread="discard")
     async def chat(ws):
         await ws.accept()
-        while not ws.discarded:
-            await anyio.sleep(0.01)
+        await has_come.wait()
+        assert ws.discarded == 1
         await ws.send_json([await ws.receive_text(), await ws.receive_text()])
 
     async with AsyncTestClient(app) as client, client.websocket_connect("/") as ws:
         for _ in range(3):
             await ws.send_text("\u00e9\u00e9")
+        await ws.wait_received()
+        has_come.set()
         assert await ws.receive_json() == ["\u00e9\u00e9", "\u00e9\u00e9"]
 
 
