@@ -147,7 +147,7 @@ class WebSocket(HTTPConnection):
         When that is over the connection is closed. Cancelling it may lose the message or not.
         """
         outgoing = self._outgoing
-        if text.__class__ is not str:
+        if type(text) is not str:
             require(text, str, "send_text")
         credit = outgoing.credit
         if credit <= 0 or len(text) >= LARGE_BYTES:
@@ -155,7 +155,8 @@ class WebSocket(HTTPConnection):
             return
         # The same as `LoopOutgoing.send`, without the call: 0.1 us of an echo's 17.
         outgoing.credit = 0
-        sent = outgoing.awaited = outgoing.server_send({"type": "websocket.send", "text": text})
+        server_send = outgoing.server_send
+        sent = outgoing.awaited = server_send({"type": "websocket.send", "text": text})
         try:
             await sent
         except (OSError, RuntimeError, asyncio.CancelledError) as error:

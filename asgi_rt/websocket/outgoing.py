@@ -229,19 +229,27 @@ class LoopOutgoing(Outgoing):
 
     def _may_begin(self) -> bool:
         """Whether a send without credit may begin: the loop has had a turn, and nobody waits."""
-        ending = self._ending
-        is_locked = self._lock is not None and self._lock.locked()
-        if not (self._is_rested and ending.is_open) or self.awaited is not None or is_locked:
+        if not (self._is_rested and self._is_free()):
             return False
         self._is_rested = False
-        if not ending.is_noted:
-            ending.note()
+        if not self._ending.is_noted:
+            self._ending.note()
         return True
+
+    def _is_free(self) -> bool:
+        """Whether a message can be sent, nobody sends, and nobody waits to."""
+        is_locked = self._lock is not None and self._lock.locked()
+        return self._ending.is_open and self.awaited is None and not is_locked
 
     async def _send_in_turn(self, message: Message) -> None:
         """Send when others have had their turn, and those who were there first have sent."""
         self._ending.require_open("a message cannot be sent")
         await anyio.lowlevel.checkpoint()
+        if self._is_free():
+            # Without the lock, which takes 10 us more: of 64 echoes in a row, 0.15 us of each.
+            self.credit = 0
+            await self._send_one(message)
+            return
         async with self._exclusively():
             self._ending.require_open("a message cannot be sent")
             await self._send_one(message)
@@ -286,8 +294,7 @@ class LoopOutgoing(Outgoing):
 
     def _renew(self) -> None:
         """Let sends begin at once, where that is right."""
-        is_locked = self._lock is not None and self._lock.locked()
-        if self._ending.is_open and self.awaited is None and not is_locked:
+        if self._is_free():
             self.credit = _CREDIT
             if not self._ending.is_noted:
                 self._ending.note()
