@@ -163,6 +163,8 @@ class App(Router):
                 if not isinstance(target, Route):
                     await self._serve_other(target, request, send)
                     return
+            if not self._is_outermost:
+                scope["route"] = target  # for the middleware, which may want to name it
             result = await target.endpoint(request)
             if type(result) is dict:
                 # The commonest result has no object and no call of its own, which makes a request
@@ -303,6 +305,7 @@ class App(Router):
                 return target.app(below, receive, send)
             assert isinstance(target, Route)
             assert target.websocket is not None
+            scope["route"] = target
             handler, options = target.handler, target.websocket
             if found.params:
                 scope["path_params"] = {**scope.get("path_params", {}), **found.params}

@@ -13,11 +13,10 @@ import anyio
 
 from asgi_rt.asgi import Message, Receive
 from asgi_rt.errors import BodyOverrun, ClientDisconnected
+from asgi_rt.http.servers import waits_for_futures
 
 __all__ = ["Inbox"]
 
-# Whose `receive` waits for nothing but a future: seen in the source of both of its HTTP protocols.
-_PLAIN_SERVERS: Final = frozenset({"uvicorn"})
 _STASH_BYTES: Final = 64 * 1024
 # Long enough for a receive that is ready to get through the checkpoints it may hold, on every
 # event loop; a cancelled scope would end at the first of them and never see the message.
@@ -123,8 +122,7 @@ class Inbox:
         the server's own, as somebody else's may look at the task that it runs in, and a request
         that is here as a whole. What it does runs in `context`. `unwatch` ends it.
         """
-        owner = getattr(self._receive, "__self__", None)
-        if type(owner).__module__.partition(".")[0] not in _PLAIN_SERVERS or self._receiving:
+        if self._receiving or not waits_for_futures(self._receive):
             return False
         self._watcher = watcher
         self._context = context

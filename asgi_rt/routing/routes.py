@@ -27,6 +27,11 @@ class Route:
     websocket: WebSocketOptions | None = None
     """What holds for its connections, where it is for WebSockets."""
 
+    @property
+    def path(self) -> str:
+        """The pattern as it was written: what one counts requests by."""
+        return self.pattern.text
+
     def __str__(self) -> str:
         return f"{','.join(self.methods).strip()} {self.pattern.text}"
 

@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import anyio
 
-from asgi_rt.asgi import Message, Scope
+from asgi_rt.asgi import Message, Receive, Scope, Send
 from asgi_rt.errors import HTTPError
 from asgi_rt.http.headers import HeadersLike, raw_headers
 from asgi_rt.http.response import Response, problem_response, response_for
+from asgi_rt.http.servers import waits_for_futures
 from asgi_rt.websocket.link import Link
 
-__all__ = ["denial_of", "deny"]
+__all__ = ["denial_of", "deny", "offers_denials", "send_denial"]
 
 _SETTLE_SECONDS: Final = 1.0
 _EXTENSION: Final = "websocket.http.response"
@@ -41,23 +42,45 @@ def denial_of(status_code: int, body: Any, headers: HeadersLike | None) -> Respo
     return response
 
 
-async def deny(link: Link, scope: Scope, response: Response) -> None:
-    """Send it; the connection is over then. Takes at most 5 seconds a message."""
-    reason = f"the handshake was denied with status {response.status_code}"
-    if _EXTENSION not in (scope.get("extensions") or {}):
-        link.end(1008, reason, "server")
-        await link.outgoing.send_close()
-        return
+def offers_denials(scope: Scope) -> bool:
+    """Whether the server can send a response in place of a handshake."""
+    return _EXTENSION in (scope.get("extensions") or {})
 
-    async def send(message: Message) -> None:
+
+async def send_denial(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a response in place of a handshake, to a server that offers it.
+
+    Returns when the server has noticed, at most a second later: uvicorn's websockets-sansio logs an
+    error where the app returns before it has.
+    """
+
+    async def receive_as_http() -> Message:
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        return {"type": "http.disconnect"}
+
+    async def send_as_denial(message: Message) -> None:
         # Servers take it with both, whatever the specification lets out.
         answer: Message = {"headers": [], "body": b"", **message}
         answer["type"] = f"websocket.{message['type']}"
-        await link.outgoing.answer(answer)
+        await send(answer)
 
     with anyio.CancelScope(shield=True):  # half an answer helps nobody
         scope = {**scope, "type": "http", "method": "GET"}
-        await response(scope, link.incoming.as_http, send)
-        with anyio.move_on_after(_SETTLE_SECONDS):
-            await link.incoming.settle_denial()
+        await response(scope, receive_as_http, send_as_denial)
+        if waits_for_futures(receive):
+            with anyio.move_on_after(_SETTLE_SECONDS):
+                # Until the connection is gone, which it tells after the end of the denial.
+                for _ in range(2):
+                    await receive()
+
+
+async def deny(link: Link, scope: Scope, response: Response) -> None:
+    """Send it; the connection is over then. Takes at most 5 seconds a message."""
+    reason = f"the handshake was denied with status {response.status_code}"
+    if not offers_denials(scope):
+        link.end(1008, reason, "server")
+        await link.outgoing.send_close()
+        return
+    await send_denial(response, scope, link.incoming.receive, link.outgoing.answer)
     link.end(1008, reason, "server")

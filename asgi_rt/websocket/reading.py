@@ -19,6 +19,7 @@ import anyio.lowlevel
 
 from asgi_rt.asgi import Message, Receive
 from asgi_rt.http.alarms import alarms_of_this_loop
+from asgi_rt.http.servers import waits_for_futures
 from asgi_rt.websocket.beside import Beside
 from asgi_rt.websocket.closing import ending_of
 from asgi_rt.websocket.ending import Ending
@@ -34,18 +35,10 @@ MESSAGES_A_TURN: Final = 64
 """After so many messages that needed no wait the loop gets a turn."""
 INTERRUPTED: Final[Message] = {"type": "interrupted"}
 """Stands for the message that an interrupted wait did not get."""
-# Seen in the source of both of its protocols.
-_PLAIN_SERVERS: Final = frozenset({"uvicorn"})
 _NEVER_FITS: Final = -1
 _TO_BE_TOLD: Final = (State.CLOSED, State.OPEN)  # we have closed, and the server has not said so
 _clock = time.perf_counter
 _logger = logging.getLogger("asgi_rt.websocket")
-
-
-def _is_plain(receive: Receive) -> bool:
-    """Whether this is the `receive` of a server, and waits for nothing but a future."""
-    owner = getattr(receive, "__self__", None)
-    return type(owner).__module__.partition(".")[0] in _PLAIN_SERVERS
 
 
 class Reading(Interruptible):
@@ -112,22 +105,6 @@ class Reading(Interruptible):
         self.has_received = False
         """Whether the handler has asked for a message, as far as was seen."""
 
-    async def as_http(self) -> Message:
-        """The messages as a response sees them that denies the handshake: the client's leaving."""
-        while (await self.receive())["type"] != "websocket.disconnect":
-            pass
-        return {"type": "http.disconnect"}
-
-    async def settle_denial(self) -> None:
-        """Wait until the server has noticed that the handshake was denied.
-
-        uvicorn's websockets-sansio logs an error where the app returns before it has: until the
-        connection is gone, which it tells after the end of the denial.
-        """
-        if _is_plain(self.receive):
-            for _ in range(2):
-                await self.receive()
-
     async def connect(self) -> None:
         """Wait for the client's request to connect."""
         message = await self.receive()
@@ -145,7 +122,7 @@ class Reading(Interruptible):
         if beside.rounds is None:
             self._start_reader()
         else:
-            self._is_plain = _is_plain(self.receive)
+            self._is_plain = waits_for_futures(self.receive)
             self.free_for = MESSAGES_A_TURN
             self._ending.note()
 
