@@ -8,6 +8,7 @@ AsgiRtError
 ├── BodyOverrun          the request body was left unread until it had to be discarded
 ├── WebSocketClosed      a WebSocket connection is over; says how, and who ended it
 ├── LifecycleError       a WebSocket call or message out of turn (also a RuntimeError)
+├── DispatchError        a dispatch function used `call_next` or a body wrongly (a RuntimeError)
 ├── RouteError           a route that cannot be registered; names the route
 ├── ReverseError         no URL can be built from that name and those parameters
 ├── LifespanError        an app, or an app mounted in it, did not start or stop
@@ -23,6 +24,7 @@ __all__ = [
     "AsgiRtError",
     "BodyOverrun",
     "ClientDisconnected",
+    "DispatchError",
     "HTTPError",
     "LifecycleError",
     "LifespanError",
@@ -142,6 +144,10 @@ class WebSocketClosed(AsgiRtError):
 
 class LifecycleError(AsgiRtError, RuntimeError):
     """A WebSocket was used out of turn: a message was sent before `accept`, for instance."""
+
+
+class DispatchError(AsgiRtError, RuntimeError):
+    """A dispatch function used `call_next` or a body wrongly. The message says what to do."""
 
 
 class RouteError(AsgiRtError):

@@ -140,11 +140,13 @@ class MutableHeaders(Headers):
 
     def __setitem__(self, name: str, value: str) -> None:
         """Replace every value of `name` by this one, at the place of the first."""
-        pair = wanted, _ = encode_header(name, value)
+        pair = encode_header(name, value)
+        wanted = pair[0]
         raw = self.raw
-        for at, (raw_name, _) in enumerate(raw):
-            if raw_name == wanted:
-                raw[at:] = [pair, *(other for other in raw[at + 1 :] if other[0] != wanted)]
+        for other in raw:
+            if other[0] == wanted:
+                at = raw.index(other)
+                raw[at:] = [pair, *(each for each in raw[at + 1 :] if each[0] != wanted)]
                 return
         raw.append(pair)
 

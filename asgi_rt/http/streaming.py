@@ -16,7 +16,15 @@ from asgi_rt.errors import HTTPError
 from asgi_rt.http.group_sender import GroupSender
 from asgi_rt.http.headers import HeadersLike
 from asgi_rt.http.inbox import Inbox
-from asgi_rt.http.pull import CLOSE_SECONDS, PlainPull, Pull, SteppedPull, is_finished, on_asyncio
+from asgi_rt.http.pull import (
+    CLOSE_SECONDS,
+    END,
+    PlainPull,
+    Pull,
+    SteppedPull,
+    is_finished,
+    on_asyncio,
+)
 from asgi_rt.http.response import Response, has_body
 from asgi_rt.http.sender import Sender
 from asgi_rt.http.stepped_sender import SteppedSender
@@ -192,6 +200,36 @@ class StreamingResponse(Response):
         if drain is not None:
             drain.add(sender, tells=self.says_farewell)
         return sender.run()
+
+    async def send_in_step(self, scope: Scope, send: Send) -> None:
+        """Send it item by item, and nothing beside: no ping, no limit of time, no watch.
+
+        For an async source that waits for what only the task that sends it can produce.
+        """
+        self._scope = scope
+        self._pull = pull = PlainPull(cast("AsyncIterator[Any]", self._iterator))
+        if scope["method"] == "HEAD" or not has_body(self.status_code):
+            await self._send_only_head(send)
+            return
+        completed = False
+        try:
+            await send(self.head())
+            self.head_sent = True
+            body = self.encode_begin()
+            while (item := await pull.wait()) is not END:
+                body += self.encode(item)
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                body = b""
+            body += self.encode_end()
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+            completed = True
+        finally:
+            await self.settle(None, completed=completed)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether its source is asynchronous."""
+        return isinstance(self._iterator, AsyncIterator)
 
     async def settle(self, sender: Sender | None, *, completed: bool | None = None) -> None:
         """Close the source and run what is left to do, when it was sent as far as it could be."""

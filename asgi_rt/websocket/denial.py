@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import anyio
 
-from asgi_rt.asgi import Message, Receive, Scope, Send
+from asgi_rt.asgi import ASGIApp, Message, Receive, Scope, Send
 from asgi_rt.errors import HTTPError
 from asgi_rt.http.headers import HeadersLike, raw_headers
 from asgi_rt.http.response import Response, problem_response, response_for
@@ -47,7 +47,7 @@ def offers_denials(scope: Scope) -> bool:
     return _EXTENSION in (scope.get("extensions") or {})
 
 
-async def send_denial(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+async def send_denial(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Send a response in place of a handshake, to a server that offers it.
 
     Returns when the server has noticed, at most a second later: uvicorn's websockets-sansio logs an

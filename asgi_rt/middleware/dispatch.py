@@ -1,0 +1,275 @@
+"""Middleware as one function around the app: `dispatch(request, call_next)`.
+
+The form of Starlette's BaseHTTPMiddleware, without its task, its stream and its limits: see
+`handoff` for how.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+
+import anyio
+
+from asgi_rt.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
+from asgi_rt.background import Background, run_background
+from asgi_rt.errors import DispatchError, HTTPError
+from asgi_rt.http.headers import MutableHeaders
+from asgi_rt.http.request import Request
+from asgi_rt.http.response import Response, problem_response, response_for
+from asgi_rt.http.streaming import StreamingResponse
+from asgi_rt.middleware.answer import answer_instead
+from asgi_rt.middleware.app_body import Asked, WithAppBody, relay
+from asgi_rt.middleware.handoff import Handoff
+from asgi_rt.middleware.hooks import Connection
+from asgi_rt.middleware.misuse import NO_RESPONSE
+from asgi_rt.middleware.observed import Observed
+from asgi_rt.middleware.outcome import Outcome
+
+if TYPE_CHECKING:
+    from asgi_rt.http.forms import Form, FormLimits
+
+__all__ = [
+    "AppResponse",
+    "CallNext",
+    "Dispatch",
+    "DispatchMiddleware",
+    "DispatchedRequest",
+    "serve_websocket",
+]
+
+_LOOK_SECONDS: Final = 0.001
+
+
+class DispatchedRequest(Request):
+    """The request that a dispatch function gets. What it reads of the body, the app gets as well.
+
+    What the app has read can be read here afterwards, if it was no more than 64 KiB.
+    """
+
+    KEPT_BYTES: ClassVar[int] = 64 * 1024
+    """How much of what the app reads is kept for the dispatch function."""
+    _is_given_up: bool = False
+    _is_replayed: bool = False
+    _is_lost: bool = False
+
+    async def replay(self) -> Message:
+        """The app's `receive`: what was read before `call_next`, and then what comes."""
+        if self._is_given_up:
+            return {"type": "http.disconnect"}
+        if not self._is_replayed:
+            self._is_replayed = True
+            if (message := self._read_before()) is not None:
+                return message
+        message = await (self.receive() if self._inbox is None else self._inbox())
+        if message["type"] == "http.request" and self._body is None and not self._is_lost:
+            self._keep(message)
+        return message
+
+    @property
+    def passes_on(self) -> Receive | None:
+        """For `waits_for_futures`: the server's `receive`, while nobody shares it."""
+        return self.receive if self._inbox is None else None
+
+    def give_up(self) -> None:
+        """From now on the app is to think that the client has left."""
+        self._is_given_up = True
+
+    async def has_left(self) -> bool:
+        """Whether the client has left, whatever of the body is still there; when the app ended."""
+        with anyio.move_on_after(_LOOK_SECONDS):
+            await self.inbox.disconnected()
+        return self.inbox.is_disconnected
+
+    def _read_before(self) -> Message | None:
+        if self._body is not None:
+            return {"type": "http.request", "body": self._body, "more_body": False}
+        if self._is_streamed:
+            return {"type": "http.request", "body": b"", "more_body": False}
+        if self._parts:  # reading it was cancelled on the way
+            return {"type": "http.request", "body": b"".join(self._parts), "more_body": True}
+        return None
+
+    def _keep(self, message: Message) -> None:
+        """Keep what the app reads, so that it can be read here too."""
+        body = message.get("body", b"")
+        parts = self._parts = self._parts or []
+        self._received += len(body)
+        if self._received > self.KEPT_BYTES:
+            self._is_lost = True
+            self._parts = None
+            return
+        parts.append(body)
+        if not message.get("more_body", False):
+            self._body = b"".join(parts)
+            parts.clear()
+
+    async def body(self, max_bytes: int | None = None) -> bytes:
+        self._require_kept()
+        return await super().body(max_bytes)
+
+    async def form(self, limits: "FormLimits | None" = None) -> "Form":
+        # Not from the stream, of which the app would find nothing left.
+        await self.body()
+        return await super().form(limits)
+
+    def _require_kept(self) -> None:
+        if self._is_lost:
+            raise DispatchError(
+                f"the app has read more than {self.KEPT_BYTES} bytes of the request body, which are"
+                " not kept: read it before call_next, and the app will get it as well"
+            )
+
+
+class AppResponse(WithAppBody, Response):
+    """What `call_next` gives: the response of the app, before its head is sent.
+
+    Status and headers can be changed. The body can be read or replaced by way of `body_iterator`;
+    where it is neither, it goes straight through. `background` runs when all is over.
+    """
+
+    def __init__(self, message: Message, asked: Asked) -> None:
+        self.message = message
+        self._asked = asked
+        self.status_code = message["status"]
+        self.headers = MutableHeaders([*message.get("headers", ())])
+        self.background: Background | None = None
+
+    def raw_head(self) -> RawHeaders:
+        return self.fields_for_body(self.headers.raw)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, as far as the app does. Its background is run by the middleware."""
+        headers = self.raw_head()
+        # Trailers would come when the end of the body was sent already.
+        head = {**self.message, "status": self.status_code, "headers": headers, "trailers": False}
+        await send(head)
+        await relay(self.body_iterator, send)
+
+
+class _Exchange(Handoff[AppResponse]):
+    request: DispatchedRequest
+
+    def respond_with(self, message: Message) -> AppResponse:
+        return AppResponse(message, self)
+
+    def untouched_head(self, result: Any) -> Message | None:
+        response = self.response
+        if response is None or result is not response:
+            return None
+        if response.is_opened and not response.is_untouched:
+            return None
+        raw = response.headers.raw
+        return {**response.message, "status": response.status_code, "headers": raw}
+
+    async def respond(self, result: Any) -> None:
+        response = self.response
+        if response is not None and result is response:
+            await response(self.scope, self.request.receive, self.send_ours)
+            return
+        if result is None:
+            raise DispatchError(NO_RESPONSE.format(None))
+        other = response_for(result)
+        feeds = response is not None and response.feeds_another
+        if response is not None:
+            response.background = None
+        if feeds and isinstance(other, StreamingResponse) and other.is_async:
+            await other.send_in_step(self.scope, self.send_ours)
+        else:
+            await other(self.scope, self.request.inbox, self.send_ours)
+
+    async def finish(self, *, completed: bool) -> None:
+        assert self.response is not None
+        assert self.response.background is not None
+        await run_background(self.response.background, self.scope, completed=completed)
+
+
+CallNext: TypeAlias = Callable[[Request], Awaitable[AppResponse]]
+Dispatch: TypeAlias = Callable[[Request, CallNext], Awaitable[Any]]
+CallNextWebSocket: TypeAlias = Callable[[Connection], Awaitable[Outcome]]
+
+
+class DispatchMiddleware:
+    """A layer that is one function around the app: give it as `dispatch`, or define the method.
+
+    ```
+    class PoweredBy(DispatchMiddleware):
+        async def dispatch(self, request, call_next):
+            response = await call_next(request)
+            response.headers["x-powered-by"] = "asgi_rt"
+            return response
+    ```
+
+    An instance serves any number of requests at once. `call_next` is awaited at most once, by
+    `dispatch` itself, and outside of any cancel scope or task group of anyio's or trio's; it raises
+    what the app raises before its head. What is returned may be another response, or anything that
+    a handler may return; the app then finds its client gone. What follows `call_next` runs when the
+    app sends its head, in the task that sends it.
+    """
+
+    def __init__(self, app: ASGIApp, dispatch: Dispatch | None = None) -> None:
+        self.app = app
+        """The next layer, or the app itself."""
+        kind = type(self)
+        self.dispatch_func: Dispatch = dispatch or self.dispatch
+        self._dispatches = dispatch is not None or kind.dispatch is not DispatchMiddleware.dispatch
+        self._dispatches_websockets = (
+            kind.dispatch_websocket is not DispatchMiddleware.dispatch_websocket
+        )
+        if not self._dispatches and not self._dispatches_websockets:
+            raise TypeError(
+                f"{kind.__name__} dispatches nothing: give it dispatch=, or define"
+                " `async def dispatch(self, request, call_next)` or dispatch_websocket"
+            )
+
+    async def dispatch(self, request: Request, call_next: CallNext) -> Any:
+        """Serve a request, by way of `call_next` or otherwise; returns the response."""
+        return await call_next(request)
+
+    async def dispatch_websocket(self, websocket: Connection, call_next: CallNextWebSocket) -> Any:
+        """Serve a WebSocket: `await call_next(websocket)` gives its outcome when it is over.
+
+        What is returned without calling it denies the handshake; None is a 403. HTTPError that is
+        raised before is a denial too.
+        """
+        await call_next(websocket)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; what is none, such as the lifespan, goes straight to the app."""
+        if scope["type"] == "http" and self._dispatches:
+            request = DispatchedRequest(scope, receive)
+            await _Exchange(self.app, request, scope, send).run(self.dispatch_func)
+        elif scope["type"] == "websocket" and self._dispatches_websockets:
+            await serve_websocket(
+                self.app, self.dispatch_websocket, Connection(scope), receive, send
+            )
+        else:
+            await self.app(scope, receive, send)
+
+
+async def serve_websocket(
+    app: ASGIApp,
+    dispatch: Callable[..., Awaitable[Any]],
+    websocket: Any,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Serve a WebSocket by a function that calls the app, or answers in its place."""
+    is_called = False
+
+    async def call_next(websocket: Any) -> Outcome:
+        nonlocal is_called
+        if is_called:
+            raise DispatchError("call_next was called a second time for one WebSocket")
+        is_called = True
+        observed = Observed(None, websocket, receive, send)
+        await app(websocket.scope, observed.receive, observed.send)
+        return observed.outcome(None)
+
+    try:
+        answer = await dispatch(websocket, call_next)
+    except HTTPError as error:
+        if is_called:
+            raise
+        answer = problem_response(error)
+    if not is_called:
+        refusal = problem_response(HTTPError(403)) if answer is None else answer
+        await answer_instead(refusal, websocket.scope, receive, send)
