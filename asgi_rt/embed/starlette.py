@@ -58,10 +58,11 @@ class DispatchedRequest(Request):
     _parts: list[bytes] | None = None
     _kept_bytes: int = 0
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # What Starlette's constructor sets beside is on the class: 0.2 us of a layer's 3.5.
         self.scope = scope
         self._receive = receive
+        self._send = send
 
     async def replay(self) -> Message:
         """The app's `receive`: what was read before `call_next`, and then what comes."""
@@ -133,8 +134,8 @@ class DispatchedRequest(Request):
 
 
 for _name, _value in vars(Request({"type": "http"})).items():
-    if _name not in ("scope", "_receive"):
-        setattr(DispatchedRequest, _name, staticmethod(_value) if callable(_value) else _value)
+    if _name not in ("scope", "_receive", "_send"):
+        setattr(DispatchedRequest, _name, _value)
 
 
 class AppResponse(WithAppBody, Response):
@@ -244,7 +245,7 @@ class BaseHTTPMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            request = DispatchedRequest(scope, receive)
+            request = DispatchedRequest(scope, receive, send)
             await _Exchange(self.app, request, scope, send).run(self.dispatch_func)
         elif scope["type"] == "websocket" and self._dispatches_websockets:
             await serve_websocket(

@@ -1,12 +1,14 @@
 """Ending an app whose response nobody is going to send."""
 
+import logging
 from collections.abc import Iterator
 from typing import Final, cast
 
 from asgi_rt.asgi import Scope
 
-__all__ = ["Discarded", "Gone", "is_harmless", "leaves", "raises_for_the_gone"]
+__all__ = ["Discarded", "Gone", "is_harmless", "raises_for_the_gone", "worst"]
 
+_logger = logging.getLogger("asgi_rt.middleware")
 _RAISES_FROM: Final = (2, 4)
 
 
@@ -28,11 +30,11 @@ def raises_for_the_gone(scope: Scope) -> bool:
     return tuple(int(part) for part in version.split(".") if part.isdecimal()) >= _RAISES_FROM
 
 
-def leaves(error: BaseException | None) -> Iterator[BaseException]:
+def _leaves(error: BaseException | None) -> Iterator[BaseException]:
     """The errors of a group, of its groups too; an error itself; none for None."""
     if isinstance(error, BaseExceptionGroup):
         for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
-            yield from leaves(each)
+            yield from _leaves(each)
     elif error is not None:
         yield error
 
@@ -44,8 +46,18 @@ def is_harmless(error: BaseException | None) -> bool:
     """
     return all(
         isinstance(each, Discarded) or any(isinstance(cause, Gone) for cause in _causes(each))
-        for each in leaves(error)
+        for each in _leaves(error)
     )
+
+
+def worst(failure: BaseException | None) -> BaseException | None:
+    """What an app has raised that is to be raised though its dispatch side has failed as well."""
+    for each in _leaves(failure):
+        if not is_harmless(each):
+            if not isinstance(each, Exception):
+                return each
+            _logger.error("an app failed when its response was given up", exc_info=each)
+    return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

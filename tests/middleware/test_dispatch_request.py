@@ -4,7 +4,7 @@ from contextvars import ContextVar
 
 import anyio
 import pytest
-from middleware.dispatching import HEAD, chunk, exchange
+from middleware.dispatching import HEAD, chunk, exchange, from_child
 
 from asgi_rt import App, BackgroundTask, HTTPError, Request, Response
 from asgi_rt.errors import DispatchError
@@ -251,6 +251,7 @@ async def test_background_of_a_response_that_was_replaced_is_dropped():
 # Context variables
 
 VARIABLE: ContextVar[list[str]] = ContextVar("variable")
+ANOTHER: ContextVar[int] = ContextVar("another")
 
 
 async def test_context_variables_flow_both_ways():
@@ -274,6 +275,39 @@ async def test_context_variables_flow_both_ways():
 
     await exchange(outer, DispatchMiddleware(app, dispatch=inner))
     assert seen == [["outer", "inner"], ["outer", "inner", "app"]]
+
+
+@pytest.mark.parametrize("app", [deaf, from_child])
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_a_context_variable_can_be_reset_whatever_task_the_app_sends_from(app, is_replaced):
+    seen = []
+
+    async def dispatch(request, call_next):
+        token = VARIABLE.set(["set"])
+        try:
+            response = await call_next(request)
+            await anyio.lowlevel.checkpoint()
+        finally:
+            VARIABLE.reset(token)
+        if is_replaced:
+            VARIABLE.set(["after"])
+            response.body_iterator = noting(response.body_iterator)
+        return response
+
+    async def noting(chunks):
+        async for piece in chunks:
+            seen.append(VARIABLE.get())
+            yield piece
+
+    async def outer(request, call_next):
+        token = ANOTHER.set(1)
+        response = await call_next(request)
+        ANOTHER.reset(token)
+        return response
+
+    server = await exchange(outer, DispatchMiddleware(app, dispatch=dispatch))
+    assert server.is_complete
+    assert seen == ([["after"]] * 3 if is_replaced and app is from_child else [])
 
 
 # WebSockets
