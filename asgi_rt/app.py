@@ -209,6 +209,8 @@ class App(Router):
 
     async def _serve_mount(self, mount: Mount, request: Request, send: Send) -> None:
         watched = request.response = HeadWatch(send)
+        if not self._is_outermost:
+            request.scope["route"] = mount
         scope = mounted_scope(request.scope, request.mount_depth, request.path_params)
         await mount.app(scope, request.inbox, watched)
 
@@ -301,6 +303,7 @@ class App(Router):
         else:
             target = found.target
             if isinstance(target, Mount):
+                scope["route"] = target
                 below = mounted_scope(scope, found.depth, found.params)
                 return target.app(below, receive, send)
             assert isinstance(target, Route)

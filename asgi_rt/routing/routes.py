@@ -46,5 +46,10 @@ class Mount:
     lifespan: bool
     """Whether its lifespan runs within the lifespan of the app it is mounted in."""
 
+    @property
+    def path(self) -> str:
+        """The prefix as it was written."""
+        return self.pattern.text
+
     def __str__(self) -> str:
         return f"mount {self.pattern.text}"

@@ -1,0 +1,56 @@
+"""What the scope tells middleware of the route that a request took."""
+
+import pytest
+
+from asgi_rt import App
+from asgi_rt.middleware import Middleware
+from asgi_rt.testing import AsyncTestClient
+
+
+class Noting(Middleware):
+    def __init__(self, app, *, routes):
+        super().__init__(app)
+        self.routes = routes
+
+    def done(self, connection, outcome):
+        route = connection.scope.get("route")
+        self.routes.append(None if route is None else route.path)
+
+
+def noted(routes):
+    mounted = App()
+    app = App()
+    app.mount("/below", mounted)
+
+    @mounted.get("/page")
+    async def page(request):
+        return "page"
+
+    @app.get("/items/{item_id:int}")
+    async def item(request):
+        return request.path_params["item_id"]
+
+    @app.websocket("/rooms/{room}")
+    async def room(ws):
+        await ws.accept()
+
+    app.add_middleware(Noting, routes=routes)
+    return AsyncTestClient(app)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/items/1", "/items/{item_id:int}"), ("/below/page", "/below"), ("/items/x", None)],
+)
+async def test_a_request_behind_middleware_tells_its_pattern(path, expected):
+    routes = []
+    async with noted(routes) as client:
+        await client.get(path)
+    assert routes == [expected]
+
+
+async def test_a_websocket_behind_middleware_tells_its_pattern():
+    routes = []
+    async with noted(routes) as client, client.websocket_connect("/rooms/a") as ws:
+        await ws.wait_closed()
+    assert routes == ["/rooms/{room}"]
