@@ -12,11 +12,14 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Final, TypeAlias
 
 from asgi_rt.asgi import RawHeaders
+from asgi_rt.token_bucket import TokenBucket
 
 __all__ = ["Guard", "Limits", "OriginRule", "Origins", "Violation", "size_of", "size_violation"]
 
 # ---------------------------------------------------------------------------- origins
 
+# A host name has 253 at most; what is longer would be looked up once for each dot of it.
+_MAX_ORIGIN_BYTES: Final = 512
 _SAME: Final = "same"
 _NULL: Final = "null"
 _ANY: Final = "*"
@@ -104,6 +107,8 @@ class OriginRule:
             return None
         if len(origins) > 1:
             return "there is more than one Origin header"
+        if len(origins[0]) > _MAX_ORIGIN_BYTES:
+            return "the Origin header is not an origin"
         text = _text(origins[0])
         if text == _NULL:
             return None if _NULL in self.allowed else "pages without an origin are not allowed"
@@ -261,8 +266,6 @@ Violation: TypeAlias = tuple[int, str]
 
 _TOO_BIG: Final = 1009
 _POLICY: Final = 1008
-# Of a token: what the rounding of the clock may cost a client that keeps exactly to the rate.
-_ROUNDING: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,12 +322,12 @@ class Guard:
     still or goes back, no time has passed.
     """
 
-    __slots__ = ("_active_at", "_limits", "_refilled_at", "_tokens")
+    __slots__ = ("_active_at", "_bucket", "_limits")
 
     def __init__(self, limits: Limits, now: float) -> None:
+        rate = limits.messages_per_second
         self._limits = limits
-        self._tokens = _burst(limits.messages_per_second or 0.0)
-        self._refilled_at = now
+        self._bucket = None if rate is None else TokenBucket(rate, max(1.0, rate), now)
         self._active_at = now
 
     def check(self, message: str | bytes, now: float) -> Violation | None:
@@ -333,28 +336,16 @@ class Guard:
         too_big = size_violation(message, self._limits.max_message_bytes)
         if too_big is not None:
             return too_big
-        rate = self._limits.messages_per_second
-        if rate is None or self._takes_token(rate, now):
+        bucket = self._bucket
+        if bucket is None or bucket.take(now):
             return None
-        return _POLICY, f"at most {rate:.10g} messages per second may be sent"
-
-    def _takes_token(self, rate: float, now: float) -> bool:
-        if now > self._refilled_at:
-            refill = (now - self._refilled_at) * rate
-            # What `forgive` has given may go beyond the burst.
-            self._tokens = max(self._tokens, min(self._tokens + refill, _burst(rate)))
-            self._refilled_at = now
-        if self._tokens < 1 - _ROUNDING:
-            return False
-        self._tokens -= 1
-        return True
+        return _POLICY, f"at most {bucket.rate:.10g} messages per second may be sent"
 
     def forgive(self, since: float, now: float) -> None:
         """Nothing was read between these times: what comes now may have been sent in them."""
-        rate = self._limits.messages_per_second
-        if rate is not None and now > since:
-            self._tokens += (now - since) * rate
-            self._refilled_at = now
+        bucket = self._bucket
+        if bucket is not None and now > since:
+            bucket.give((now - since) * bucket.rate, now)
         self.touch(now)
 
     def touch(self, now: float) -> None:
@@ -376,7 +367,3 @@ class Guard:
         if timeout is None or now < self.idle_due():
             return None
         return _POLICY, f"no message for {timeout:.10g} seconds"
-
-
-def _burst(rate: float) -> float:
-    return max(1.0, rate)

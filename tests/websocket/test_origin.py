@@ -185,6 +185,12 @@ def test_a_header_that_is_not_an_origin_is_refused(text):
     assert rule.refusal(headers, "ws") is not None
 
 
+def test_what_is_longer_than_any_host_name_is_refused_whatever_it_ends_with():
+    rule = OriginRule(("https://*.example.com",))
+    assert lets_in(rule, "https://" + "a." * 100 + "example.com")
+    assert not lets_in(rule, "https://" + "a." * 30_000 + "example.com")
+
+
 def test_spaces_around_a_header_are_no_part_of_it():
     assert lets_in(SAME, " http://app.example.com\t", " app.example.com ")
 
