@@ -7,14 +7,15 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench bench-middleware clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    serve the demo and print its address"
-	@echo "make test    run every test"
-	@echo "make check   format, lint, types, architecture"
-	@echo "make bench   compare with raw ASGI and the peers"
+	@echo "make demo               serve the demo and print its address"
+	@echo "make test               run every test"
+	@echo "make check              format, lint, types, architecture"
+	@echo "make bench              compare with raw ASGI and the peers"
+	@echo "make bench-middleware   compare layers of middleware with BaseHTTPMiddleware"
 
 $(INSTALLED): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
@@ -42,6 +43,11 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks
+
+bench-middleware: $(INSTALLED)
+	@$(BIN)/python -m benchmarks \
+	    middleware-json-inprocess middleware-stream-inprocess \
+	    middleware-upload-inprocess middleware-leaving-inprocess middleware-json-uvicorn
 
 clean:
 	rm -rf $(VENV) .ruff_cache .mypy_cache .hypothesis dist

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results, targets
+from benchmarks.chart import write_charts
 from benchmarks.model import Plan, Scenario, Size
 from benchmarks.peers import Peer
 from benchmarks.results import LOCAL, RESULTS
@@ -17,7 +18,8 @@ from benchmarks.table import markdown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what the arguments ask for; the exit status is 1 only for a miss under --strict."""
+    """Run what the arguments ask for; the exit status is 1 only for a miss under --strict,
+    or where there is nothing to draw."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.list:
@@ -26,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.show is not None:
         print(markdown(results.read(options.show)), end="")
         return 0
+    if options.chart is not None:
+        return _draw(options.chart)
     try:
         scenarios = named(options.scenario)
         only = _peer_names(options.only)
@@ -42,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.smallest:
         print("The smallest sizes show that the scenarios run; their figures say nothing.")
     print(f"Written to {path}")
+    if options.output == RESULTS:
+        write_charts(result, path)
     missed = any(not target["met"] for target in result["targets"])
     return 1 if options.strict and missed else 0
 
@@ -53,6 +59,15 @@ def _run(scenario: Scenario, plan: Plan, result: results.Result) -> None:
         if arm.status != "measured":
             print(f"  {arm.label} left out, {arm.status}: {arm.reason}", file=sys.stderr)
     result["scenarios"][scenario.name] = results.scenario_record(scenario, plan, arms)
+
+
+def _draw(path: Path) -> int:
+    written = write_charts(results.read(path), path)
+    for chart in written:
+        print(f"Written to {chart}")
+    if not written:
+        print(f"{path} has no figures of middleware, and so no chart.", file=sys.stderr)
+    return 0 if written else 1
 
 
 def _warn_of_company(machine: dict[str, Any]) -> None:
@@ -101,6 +116,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("scenario", nargs="*", help="which to run; all without one")
     parser.add_argument("--list", action="store_true", help="list the scenarios and stop")
     parser.add_argument("--show", type=Path, metavar="FILE", help="print a result file and stop")
+    parser.add_argument(
+        "--chart",
+        type=Path,
+        metavar="FILE",
+        help="draw the charts of a result file beside it, stop",
+    )
     parser.add_argument("--smallest", action="store_true", help="only show that everything runs")
     parser.add_argument("--only", metavar="PEERS", help="peer names, separated by commas")
     parser.add_argument("--rounds", type=_positive(int), help="how often each peer is measured")

@@ -2,8 +2,11 @@
 
 from benchmarks.harness.inprocess import MICROSECONDS
 from benchmarks.model import Scenario, Size
-from benchmarks.peers import SSE_PEERS, WEBSOCKET_APPS, WEBSOCKET_PEERS
+from benchmarks.peers import MIDDLEWARE_PEERS, SSE_PEERS, WEBSOCKET_APPS, WEBSOCKET_PEERS
 from benchmarks.runs import (
+    compression,
+    middleware_inprocess,
+    middleware_uvicorn,
     request_inprocess,
     request_uvicorn,
     routes_inprocess,
@@ -25,6 +28,13 @@ SMALLEST_STREAMS = Size(rounds=1, seconds=0.02, connections=4)
 NORMAL_STREAMS = Size(rounds=5, seconds=0.75, connections=100)
 SMALLEST_ECHO = Size(rounds=1, seconds=0.05, connections=4)
 NORMAL_ECHO = Size(rounds=7, seconds=0.7, connections=64)
+# Many arms, and many short batches: a cost is a difference, and most shall be undisturbed.
+NORMAL_LAYERS = Size(rounds=24, seconds=0.003)
+# Most of what such an exchange takes is before what is measured.
+NORMAL_LEAVING = Size(rounds=24, seconds=0.001)
+# Behind twenty of the slowest layers a request takes a while on a busy machine.
+SMALLEST_LAYERS_UVICORN = Size(rounds=1, seconds=0.2, connections=2)
+NORMAL_LAYERS_UVICORN = Size(rounds=3, seconds=0.7, connections=32)
 # Of memory, the seconds are how long it must have stood still.
 SMALLEST_IDLE = Size(rounds=1, seconds=0.05, connections=20)
 
@@ -68,6 +78,51 @@ SCENARIOS: tuple[Scenario, ...] = (
         run=request_uvicorn.path_parameter,
         smallest=SMALLEST_UVICORN,
         normal=NORMAL_UVICORN,
+    ),
+    Scenario(
+        name="middleware-json-inprocess",
+        measures="GET /json behind layers of middleware, without a server",
+        metrics=middleware_inprocess.REQUEST_METRICS,
+        run=middleware_inprocess.small_json,
+        smallest=SMALLEST_INPROCESS,
+        normal=NORMAL_LAYERS,
+        peers=MIDDLEWARE_PEERS,
+    ),
+    Scenario(
+        name="middleware-stream-inprocess",
+        measures="a response of 100 chunks behind layers of middleware, without a server",
+        metrics=middleware_inprocess.STREAM_METRICS,
+        run=middleware_inprocess.stream,
+        smallest=SMALLEST_INPROCESS,
+        normal=NORMAL_LAYERS,
+        peers=MIDDLEWARE_PEERS,
+    ),
+    Scenario(
+        name="middleware-upload-inprocess",
+        measures="1 MB, read by the handler, through layers of middleware, without a server",
+        metrics=middleware_inprocess.REQUEST_METRICS,
+        run=middleware_inprocess.upload,
+        smallest=SMALLEST_INPROCESS,
+        normal=NORMAL_LAYERS,
+        peers=MIDDLEWARE_PEERS,
+    ),
+    Scenario(
+        name="middleware-leaving-inprocess",
+        measures="a client that leaves an endless response, behind layers of middleware",
+        metrics=middleware_inprocess.LEAVING_METRICS,
+        run=middleware_inprocess.leaving,
+        smallest=SMALLEST_INPROCESS,
+        normal=NORMAL_LEAVING,
+        peers=MIDDLEWARE_PEERS,
+    ),
+    Scenario(
+        name="middleware-json-uvicorn",
+        measures="GET /json behind layers of middleware, one uvicorn worker",
+        metrics=request_uvicorn.METRICS,
+        run=middleware_uvicorn.small_json,
+        smallest=SMALLEST_LAYERS_UVICORN,
+        normal=NORMAL_LAYERS_UVICORN,
+        peers=MIDDLEWARE_PEERS,
     ),
     Scenario(
         name="sse-inprocess",
@@ -167,6 +222,15 @@ SCENARIOS: tuple[Scenario, ...] = (
         smallest=SMALLEST_IDLE,
         normal=Size(rounds=2, seconds=0.5, connections=10_000),
         peers=WEBSOCKET_PEERS,
+    ),
+    Scenario(
+        name="compression",
+        measures="100 KB of JSON, and 100 lines of it as a stream, compressed, without a server",
+        metrics=compression.METRICS,
+        run=compression.compression,
+        smallest=SMALLEST_INPROCESS,
+        normal=NORMAL_INPROCESS,
+        peers=compression.PEERS,
     ),
 )
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
+from benchmarks.harness.layers import Kind, Layers
 from benchmarks.model import Metric, median_difference, median_ratio
 from benchmarks.results import Result
 from benchmarks.runs import sse_idle, ws_idle
+from benchmarks.runs.middleware_inprocess import PER_CHUNK_AND_LAYER, PER_LAYER
 from benchmarks.runs.request_inprocess import RAW_HELLO
 from benchmarks.runs.routes_inprocess import FEW, MANY, label
 from benchmarks.runs.sse_uvicorn import P99
@@ -63,6 +65,22 @@ def _flat_routes(*, typed: bool) -> Target:
     return Target("routes-inprocess", many, label("asgi_rt", FEW, typed=typed), "<=", 1.3)
 
 
+def _five(kind: Kind) -> str:
+    """Layers are judged by five of them around a Starlette app."""
+    return Layers(kind, 5).label("starlette")
+
+
+def _layer_cost(kind: Kind, factor: float) -> Target:
+    """A layer of Starlette's costs at least `factor` times as much in process."""
+    base = _five(Kind.BASE_HTTP)
+    return Target("middleware-json-inprocess", base, _five(kind), ">=", factor, metric=PER_LAYER)
+
+
+def _layers_served(kind: Kind, factor: float) -> Target:
+    """Behind five layers an app serves at least `factor` times as many requests."""
+    return Target("middleware-json-uvicorn", _five(kind), _five(Kind.BASE_HTTP), ">=", factor)
+
+
 TARGETS: tuple[Target, ...] = (
     Target("json-inprocess", "asgi_rt", "raw", "<=", 2.0),
     Target("path-inprocess", "asgi_rt", RAW_HELLO, "<=", 2.8),
@@ -70,6 +88,18 @@ TARGETS: tuple[Target, ...] = (
     *_slower_peers("path-inprocess"),
     _flat_routes(typed=False),
     _flat_routes(typed=True),
+    _layer_cost(Kind.DISPATCH, 20),
+    _layer_cost(Kind.HOOK, 60),
+    Target(
+        "middleware-stream-inprocess",
+        _five(Kind.DISPATCH_UNTOUCHED),
+        None,
+        "<=",
+        0.5,
+        metric=PER_CHUNK_AND_LAYER,
+    ),
+    _layers_served(Kind.DISPATCH, 10),
+    _layers_served(Kind.HOOK, 15),
     Target("json-uvicorn", "asgi_rt", "raw", ">=", 0.9),
     Target("path-uvicorn", "asgi_rt", "raw", ">=", 0.9),
     Target("sse-ready", "asgi_rt", "raw", ">=", 4.0),

@@ -17,7 +17,7 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 # Commands are run elsewhere: by whoever reads, in continuous integration, in tests/server.
 COMMANDS = re.compile(
-    r"make (demo|test|check|bench)|pip install .*"
+    r"make (demo|test|check|bench(-middleware)?)|pip install .*"
     r"|asgi-rt (run|routes|demo)\b.*|python -m benchmarks.*"
 )
 

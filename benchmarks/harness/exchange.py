@@ -51,25 +51,25 @@ class _Exchange:
         self.last = message
 
 
-class _Stream(_Exchange):
-    """The same for a long response: its end is a disconnect to whoever waits for the client."""
+class Client(_Exchange):
+    """The same for one exchange alone: its end is a disconnect to whoever waits for the client."""
 
-    __slots__ = ("_over",)
+    __slots__ = ("over",)
 
     def __init__(self) -> None:
         super().__init__()
-        self._over = asyncio.Event()
+        self.over = asyncio.Event()
 
     async def receive(self) -> Message:
         if self.received:
-            await self._over.wait()
+            await self.over.wait()
             return {"type": "http.disconnect"}
         return await super().receive()
 
     async def send(self, message: Message) -> None:
         self.last = message
         if not message.get("more_body") and message["type"] == "http.response.body":
-            self._over.set()
+            self.over.set()
 
 
 async def timed_batch(
@@ -94,37 +94,52 @@ async def timed_batch(
     return elapsed
 
 
-async def timed_stream(app: App, scope: Scope, state: dict[str, Any]) -> float:
-    """Seconds that one long response takes. Raises RuntimeError if it has no end."""
-    exchange = _Stream()
+async def timed_stream(
+    app: App, scope: Scope, state: dict[str, Any], client: Client | None = None
+) -> float:
+    """Seconds that one long exchange takes. Raises RuntimeError if its response has no end."""
+    client = client or Client()
     started = perf_counter()
-    await app({**scope, "state": state.copy()}, exchange.receive, exchange.send)
+    await app({**scope, "state": state.copy()}, client.receive, client.send)
     elapsed = perf_counter() - started
-    _expect_end(exchange.last)
+    _expect_end(client.last)
     return elapsed
 
 
-async def fetch(app: App, scope: Scope, state: dict[str, Any], timeout: float = 10.0) -> Answer:
+async def fetch(
+    app: App,
+    scope: Scope,
+    state: dict[str, Any],
+    timeout: float = 10.0,
+    client: Client | None = None,
+) -> Answer:
     """The app's whole answer to one request. Raises TimeoutError after `timeout` seconds."""
-    exchange = _Stream()
+    client = client or Client()
     messages: list[Message] = []
 
     async def send(message: Message) -> None:
         messages.append(message)
-        await exchange.send(message)
+        await client.send(message)
 
     async with asyncio.timeout(timeout):
-        await app({**scope, "state": state.copy()}, exchange.receive, send)
+        await app({**scope, "state": state.copy()}, client.receive, send)
     starts = [m for m in messages if m["type"] == "http.response.start"]
     if len(starts) != 1 or messages[-1].get("more_body"):
         kinds = [m["type"] for m in messages]
         raise RuntimeError(f"not one whole response: {kinds}")
-    headers = {bytes(name).lower(): bytes(value) for name, value in starts[0].get("headers", ())}
+    headers = header_dict(starts[0])
     return Answer(
         status=starts[0]["status"],
-        content_type=headers.get(b"content-type", b"").decode("latin-1"),
+        content_type=headers.get("content-type", ""),
         body=b"".join(m.get("body", b"") for m in messages if m["type"] == "http.response.body"),
+        headers=headers,
     )
+
+
+def header_dict(start: Message) -> dict[str, str]:
+    """The headers of an `http.response.start`, their names in lower case."""
+    pairs = start.get("headers", ())
+    return {bytes(k).lower().decode("latin-1"): bytes(v).decode("latin-1") for k, v in pairs}
 
 
 def _expect_end(last: Message) -> None:

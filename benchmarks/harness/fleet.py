@@ -43,7 +43,9 @@ def serve(
         started = [
             Served(
                 arm,
-                stack.enter_context(serving(peer.module, port, own_server=peer.own_server)),
+                stack.enter_context(
+                    serving(peer.module, port, peer.application, own_server=peer.own_server)
+                ),
             )
             for (arm, peer), port in zip(arms, ports, strict=True)
         ]
@@ -84,6 +86,11 @@ def _fetch(port: int, path: str) -> Answer:
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        return Answer(response.status, response.getheader("content-type", ""), response.read())
+        return Answer(
+            status=response.status,
+            content_type=response.getheader("content-type", ""),
+            body=response.read(),
+            headers={name.lower(): value for name, value in response.getheaders()},
+        )
     finally:
         connection.close()

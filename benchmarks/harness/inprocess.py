@@ -53,11 +53,15 @@ class Requests:
 
 @dataclass(slots=True)
 class Contender:
-    """An arm, how its app is made, and what it is timed with."""
+    """An arm, how its app is made, and what it is timed with.
+
+    `also` is asked after each batch for what else it has shown, by the keys of the metrics.
+    """
 
     arm: Arm
     load: Callable[[], App]
     workload: Workload
+    also: Callable[[], dict[str, float]] = dict
 
 
 @dataclass(slots=True)
@@ -66,6 +70,7 @@ class _Running:
     app: App
     state: dict[str, Any]
     workload: Workload
+    also: Callable[[], dict[str, float]]
     turns: int = 1
 
 
@@ -114,7 +119,7 @@ async def _start(contender: Contender, stack: AsyncExitStack) -> _Running | None
     if wrong is not None:
         arm.give_up("wrong", wrong)
         return None
-    return _Running(arm, app, state, contender.workload)
+    return _Running(arm, app, state, contender.workload, contender.also)
 
 
 async def _turns_for(entry: _Running, seconds: float) -> int:
@@ -130,7 +135,7 @@ async def _turns_for(entry: _Running, seconds: float) -> int:
 async def _time_once(entry: _Running) -> None:
     gc.collect()
     elapsed, count = await entry.workload.timed(entry.app, entry.state, entry.turns)
-    entry.arm.record(us=elapsed / count * 1e6)
+    entry.arm.record(us=elapsed / count * 1e6, **entry.also())
 
 
 @contextmanager

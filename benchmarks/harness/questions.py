@@ -1,7 +1,8 @@
 """The requests that every peer must answer alike, and the check that it did."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 # What an ordinary HTTP library sends: a server with fewer headers to parse would flatter everyone.
@@ -27,6 +28,8 @@ class Answer:
     status: int
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By their names in lower case."""
 
 
 HELLO = Question("/json", {"message": "Hello, World!"})

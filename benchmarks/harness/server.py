@@ -78,14 +78,17 @@ class Server:
 
 
 @contextmanager
-def serving(module: str, port: int, *, own_server: bool = False) -> Iterator[Server]:
+def serving(
+    module: str, port: int, application: str = "app", *, own_server: bool = False
+) -> Iterator[Server]:
     """Start serving on `port`; it may not be up yet. It is ended on the way out.
 
-    uvicorn serves `module:app`; a module with a server of its own is run, and given the port.
+    uvicorn serves `module:application`; a module with a server of its own is run, and given the
+    port.
     """
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            _own(module, port) if own_server else _uvicorn(module, port),
+            _own(module, port) if own_server else _uvicorn(f"{module}:{application}", port),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -109,12 +112,12 @@ def free_ports(count: int) -> Sequence[int]:
         return [sock.getsockname()[1] for sock in held]
 
 
-def _uvicorn(module: str, port: int) -> list[str]:
+def _uvicorn(application: str, port: int) -> list[str]:
     address = ["--host", HOST, "--port", str(port)]
     fastest = ["--loop", "uvloop", "--http", "httptools"]
     sockets = ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
     quiet = ["--no-access-log", "--log-level", "warning"]
-    return [sys.executable, "-m", "uvicorn", f"{module}:app", *address, *fastest, *sockets, *quiet]
+    return [sys.executable, "-m", "uvicorn", application, *address, *fastest, *sockets, *quiet]
 
 
 def _own(module: str, port: int) -> list[str]:

@@ -16,21 +16,22 @@ from typing import Any
 class Peer:
     """One framework's app.
 
-    `module` exposes an ASGI application named `app`, or, where the peer has its `own_server`, is a
-    program that serves on the port it is given. `packages` are the distributions whose versions
-    belong beside its figures: Python's, `node` itself, and npm's as `npm:name`.
+    `module` exposes an ASGI application named `application`, or, where the peer has its
+    `own_server`, is a program that serves on the port it is given. `packages` are the distributions
+    whose versions belong beside its figures: Python's, `node` itself, and npm's as `npm:name`.
     """
 
     name: str
     module: str
     packages: tuple[str, ...]
     own_server: bool = False
+    application: str = "app"
 
     def load(self) -> Callable[..., Any]:
         """The peer's application, made afresh. Raises whatever its import raises."""
         # Some frameworks' apps cannot be started a second time, and each scenario starts them.
         sys.modules.pop(self.module, None)
-        app: Callable[..., Any] = importlib.import_module(self.module).app
+        app: Callable[..., Any] = getattr(importlib.import_module(self.module), self.application)
         return app
 
 
@@ -63,6 +64,21 @@ SSE_PEERS: tuple[Peer, ...] = (
         ("sse-starlette", "starlette", "orjson"),
     ),
     Peer("fastapi", "benchmarks.peers.fastapi_sse_app", ("fastapi", "starlette", "pydantic")),
+)
+
+# With layers of middleware: the application's name says which, and how many.
+MIDDLEWARE_PEERS: tuple[Peer, ...] = (
+    Peer(
+        STARLETTE.name,
+        "benchmarks.peers.starlette_middleware_app",
+        ("starlette", "asgi-rt", "anyio"),
+    ),
+    Peer(
+        "fastapi",
+        "benchmarks.peers.fastapi_middleware_app",
+        ("fastapi", "starlette", "pydantic", "asgi-rt", "anyio"),
+    ),
+    Peer(ASGI_RT.name, "benchmarks.peers.asgi_rt_middleware_app", (*ASGI_RT.packages, "starlette")),
 )
 
 # In process there is no server, so these are all that can be compared there.

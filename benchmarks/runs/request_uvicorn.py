@@ -1,5 +1,6 @@
 """One request and its JSON answer under uvicorn: what is left of a framework's cost on a wire."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from benchmarks.harness.cpu import cores_to_pin
@@ -7,7 +8,7 @@ from benchmarks.harness.fleet import Served, answers, serve
 from benchmarks.harness.load import Order, Report
 from benchmarks.harness.process import run_order
 from benchmarks.harness.questions import HELLO, ITEM, Question, fault
-from benchmarks.model import Arm, Metric, Plan
+from benchmarks.model import Arm, Metric, Plan, Size
 from benchmarks.peers import RAW
 
 METRICS = (
@@ -35,21 +36,28 @@ def _compare(plan: Plan, question: Question) -> list[Arm]:
     server_core, load_core = cores_to_pin() or (None, None)
     check = answers(question.path, partial(fault, question))
     with serve(arms, check, server_core) as served:
-        for _ in range(plan.size.rounds):
-            for entry in served:
-                if entry.arm.status == "measured":
-                    _load_once(entry, question, plan, load_core)
+        load_in_turn(served, question, plan.size, load_core)
     return [arm for arm, _ in arms]
 
 
-def _load_once(entry: Served, question: Question, plan: Plan, core: int | None) -> None:
+def load_in_turn(
+    served: Sequence[Served], question: Question, size: Size, core: int | None
+) -> None:
+    """Load each server once in each round, from `core`."""
+    for _ in range(size.rounds):
+        for entry in served:
+            if entry.arm.status == "measured":
+                _load_once(entry, question, size, core)
+
+
+def _load_once(entry: Served, question: Question, size: Size, core: int | None) -> None:
     order = Order(
         port=entry.server.port,
         path=question.path,
         answer=question.answer,
-        connections=plan.size.connections,
-        warmup=min(WARMUP, plan.size.seconds),
-        seconds=plan.size.seconds,
+        connections=size.connections,
+        warmup=min(WARMUP, size.seconds),
+        seconds=size.seconds,
         server_pid=entry.server.pid,
         core=core,
     )

@@ -249,8 +249,9 @@ def test_unknown_name_is_refused_with_the_names_there_are(arguments, capsys):
 
 def kind_of(scenario):
     """The kinds of scenarios are run apart: all of them together take too long for one test."""
-    kinds = {"sse": "streams", "ws": "sockets"}
-    return kinds.get(scenario.partition("-")[0], "requests")
+    kinds = {"sse": "streams", "ws": "sockets", "middleware": "layers"}
+    kind = kinds.get(scenario.partition("-")[0], "requests")
+    return "layers served" if kind == "layers" and scenario.endswith("-uvicorn") else kind
 
 
 def read_only(folder):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks import command, targets
+from benchmarks.harness.layers import Kind, Layers
 from benchmarks.model import Metric, median_difference, median_ratio
 from benchmarks.targets import Target
 
@@ -79,6 +80,29 @@ def test_promise_says_what_is_compared(target, promise):
     assert target.promise() == promise
 
 
+@pytest.mark.parametrize(
+    ("scenario", "key", "kind", "kept", "missed"),
+    [
+        pytest.param("json-inprocess", "layer_us", Kind.DISPATCH, 4.0, 4.5, id="dispatch"),
+        pytest.param("json-inprocess", "layer_us", Kind.HOOK, 1.3, 1.5, id="hook"),
+        pytest.param("json-uvicorn", "rps", Kind.DISPATCH, 850, 750, id="dispatch-served"),
+        pytest.param("json-uvicorn", "rps", Kind.HOOK, 1250, 1150, id="hook-served"),
+    ],
+)
+def test_five_layers_are_judged_beside_five_of_starlettes(scenario, key, kind, kept, missed):
+    for figure, met in ((kept, True), (missed, False)):
+        samples = {Kind.BASE_HTTP: [80.0, 90.0, 80.0], kind: [figure, figure, figure]}
+        (outcome,) = targets.check(_of_five_layers(f"middleware-{scenario}", key, samples))
+        assert outcome["met"] is met
+
+
+@pytest.mark.parametrize(("microseconds", "met"), [(0.5, True), (0.51, False)])
+def test_untouched_layer_is_judged_by_what_it_adds_to_a_chunk(microseconds, met):
+    samples = {Kind.DISPATCH_UNTOUCHED: [microseconds]}
+    (outcome,) = targets.check(_of_five_layers("middleware-stream-inprocess", "layer_us", samples))
+    assert outcome["met"] is met
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("strict", "status"), [([], 0), (["--strict"], 1)])
 def test_missed_target_fails_the_command_only_when_strict(strict, status, tmp_path, monkeypatch):
@@ -100,3 +124,11 @@ def test_difference_is_the_median_of_the_differences_per_round():
     assert median_difference([2.0, 30.0, 8.0], [1.0, 10.0, 2.0]) == 6.0
     assert median_difference([1.0], [1.0, 2.0]) is None
     assert median_difference([], []) is None
+
+
+def _of_five_layers(scenario, key, samples):
+    arms = [
+        {"label": Layers(kind, 5).label("starlette"), "samples": {key: values}}
+        for kind, values in samples.items()
+    ]
+    return {"scenarios": {scenario: {"metrics": [{"key": key}], "arms": arms}}}
