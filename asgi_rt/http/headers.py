@@ -95,7 +95,7 @@ class Headers(Mapping[str, str]):
     __slots__ = ("raw",)
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        self.raw: RawHeaders = raw if isinstance(raw, list) else list(raw)
+        self.raw: RawHeaders = raw if type(raw) is list else list(raw)
         """The pairs themselves, names in lower case."""
 
     def __getitem__(self, name: str) -> str:
