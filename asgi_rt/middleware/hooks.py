@@ -4,16 +4,16 @@ What a class does not define costs nothing: without `head` and `done` the app ge
 `send`, and its `receive` in every case but for WebSockets whose messages are counted for `done`.
 """
 
-import inspect
-from collections.abc import Awaitable, Callable, Generator
-from functools import update_wrapper
-from typing import Any, ClassVar, Final, cast
+import logging
+from collections.abc import Generator
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from asgi_rt.asgi import ASGIApp, Receive, Scope, Send
 from asgi_rt.errors import HTTPError
-from asgi_rt.handlers import is_async
+from asgi_rt.handlers import yields
 from asgi_rt.http.connection import HTTPConnection
 from asgi_rt.http.response import problem_response
 from asgi_rt.middleware.answer import answer_instead
@@ -21,10 +21,12 @@ from asgi_rt.middleware.head import Head
 from asgi_rt.middleware.observed import HeadSender, Observed
 from asgi_rt.middleware.outcome import Outcome
 
-__all__ = ["Connection", "Middleware", "middleware"]
+__all__ = ["Connection", "Middleware"]
 
 _SERVED: Final = frozenset({"http", "websocket"})
+_HOOKS: Final = ("before", "head", "done")
 _DONE_SECONDS: Final = 5.0
+_logger = logging.getLogger("asgi_rt.middleware")
 
 
 class Connection(HTTPConnection):
@@ -35,6 +37,8 @@ class Connection(HTTPConnection):
 
     steps: Generator[None, Any, Any] | None = None
     """Where a layer that is a generator stands."""
+    has_head: bool = False
+    """Whether that was given the head."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -49,19 +53,20 @@ class Connection(HTTPConnection):
 class Middleware:
     """A layer around an app, for HTTP and WebSockets alike. Subclass it, define what you need.
 
+    Each of the methods may be a `def`, which runs on the event loop and so must not block, or an
+    `async def`. Layers close like brackets: `before` of the outermost is called first, `head` and
+    `done` of the innermost.
+
     An instance serves any number of connections at once, so what belongs to one of them goes on its
-    `connection`, or into `connection.state`, which the app sees. `def` and `async def` will do for
-    each of the methods. It has the constructor that `add_middleware(cls, **options)` expects, here
-    as in Starlette and FastAPI; a subclass with options calls `super().__init__(app)`.
+    `connection`, or into `connection.state`, which the app sees. It has the constructor that
+    `add_middleware(cls, **options)` expects, here as in Starlette and FastAPI; a subclass with
+    options calls `super().__init__(app)`.
     """
 
-    # What is not defined is not called. Found out once, when the class is made.
-    has_before: ClassVar[bool] = False
-    has_head: ClassVar[bool] = False
-    has_done: ClassVar[bool] = False
-    before_is_async: ClassVar[bool] = False
-    head_is_async: ClassVar[bool] = False
-    done_is_async: ClassVar[bool] = False
+    # What is not defined is not called. Found out when the class is made, or the attribute is set.
+    has_before: bool = False
+    has_head: bool = False
+    has_done: bool = False
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -69,23 +74,40 @@ class Middleware:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        for name in ("before", "head", "done"):
+        for name in _HOOKS:
             hook = getattr(cls, name)
-            setattr(cls, f"has_{name}", hook is not getattr(Middleware, name))
-            setattr(cls, f"{name}_is_async", is_async(hook))
+            _check_hook(cls, name, hook)
+            is_defined = hook is not None and hook is not getattr(Middleware, name)
+            setattr(cls, f"has_{name}", is_defined)
+
+    if not TYPE_CHECKING:  # else every attribute could be set
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            """A hook may be given to an instance as well, such as a function among its options."""
+            if name in _HOOKS:
+                _check_hook(type(self), name, value)
+                super().__setattr__(f"has_{name}", value is not None)
+            super().__setattr__(name, value)
 
     def before(self, connection: Connection) -> Any:
         """Called before the app. None lets it serve; anything that a handler may return is sent in
-        its place, and denies the handshake of a WebSocket. HTTPError is sent as its answer.
+        its place, and denies the handshake of a WebSocket. HTTPError is sent as its answer, and
+        anything else that is raised is raised from here: nothing more is called of this layer.
         """
 
     def head(self, connection: Connection, head: Head) -> Any:
-        """Called with the head of the answer, from whatever it comes, before it is sent."""
+        """Called with the head of the answer, from whatever it comes, before it is sent.
+
+        What it raises is raised where the head was sent, in the app, and the head is not sent; an
+        OSError as a RuntimeError, as the app would take it for a client that has left.
+        """
 
     def done(self, connection: Connection, outcome: Outcome) -> Any:
-        """Called once when everything below is over, however it ended, if `before` has returned.
+        """Called once when everything below is over, however it ended, if `before` has let the app
+        serve or has answered.
 
-        It is called on a cancellation too; an `async def` then has 5 seconds.
+        A cancellation does not interrupt it: an `async def` has 5 seconds, and is cancelled then.
+        What it raises is raised in place of what the app has raised.
         """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,9 +137,11 @@ class Middleware:
     async def _ask(self, connection: Connection) -> Any:
         try:
             answer = self.before(connection)
-            return await answer if self.before_is_async else answer
+            if answer is not None and isawaitable(answer):
+                answer = await answer
         except HTTPError as error:
             return problem_response(error)
+        return answer
 
     async def _observe(self, connection: Connection, receive: Receive, send: Send) -> None:
         """Serve, and tell how it went."""
@@ -129,97 +153,31 @@ class Middleware:
             else:
                 await answer_instead(answer, connection.scope, observed.receive, observed.send)
         except BaseException as error:
-            outcome = observed.outcome(error)
-            if self.done_is_async:
-                with anyio.move_on_after(_DONE_SECONDS, shield=True):
-                    await self.done(connection, outcome)
-            else:
-                self.done(connection, outcome)
+            waiting = self.done(connection, observed.outcome(error))
+            if waiting is not None:
+                await self._finish(waiting)
             raise
-        outcome = observed.outcome(None)
-        if self.done_is_async:
-            await self.done(connection, outcome)
-        else:
-            self.done(connection, outcome)
+        waiting = self.done(connection, observed.outcome(None))
+        if waiting is not None:
+            await self._finish(waiting)
 
-
-def middleware(function: Callable[..., Any]) -> type[Middleware]:
-    """A layer from one function of the connection, and of options, to be given to `add_middleware`.
-
-    A plain function, or an `async def`, is what `before` is. One that yields goes on where a
-    method would have to begin anew: up to the first `yield` it is `before`, and what it returns
-    there is the answer; the first `yield` gives the `Head`, the second the `Outcome`. Where no head
-    was sent the first `yield` raises what the app has raised, or GeneratorExit.
-    """
-    if inspect.isasyncgenfunction(function):
-        raise TypeError(
-            f"{function.__name__}: a layer that yields is a `def`, not an `async def`;"
-            " where it must await, write a subclass of Middleware"
-        )
-    kind = _Stepped if inspect.isgeneratorfunction(function) else _Asking
-    made = cast(
-        "type[Middleware]",
-        type(function.__name__, (kind,), {"function": staticmethod(function)}),
-    )
-    made.before_is_async = kind is _Asking and is_async(function)
-    update_wrapper(made, function, updated=())
-    return made
-
-
-class _Asking(Middleware):
-    """A layer that is a function to be called before the app."""
-
-    function: ClassVar[Callable[..., Any]]
-
-    def __init__(self, app: ASGIApp, **options: Any) -> None:
-        super().__init__(app)
-        self._options = options
-
-    def before(self, connection: Connection) -> Any:
-        answer: Awaitable[Any] | Any = self.function(connection, **self._options)
-        return answer
-
-
-class _Stepped(_Asking):
-    """A layer that is a generator function."""
-
-    def before(self, connection: Connection) -> Any:
-        steps: Generator[None, Any, Any] = self.function(connection, **self._options)
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
-        connection.steps = steps
-        return None
-
-    def head(self, connection: Connection, head: Head) -> None:
-        self._step(connection, head)
-
-    def done(self, connection: Connection, outcome: Outcome) -> None:
-        steps = connection.steps
-        if steps is None:
+    async def _finish(self, waiting: Any) -> None:
+        """Let an async `done` come to its end, but not for ever."""
+        if not isawaitable(waiting):
             return
-        try:
-            if outcome.status is not None:
-                self._step(connection, outcome)
-            elif outcome.error is not None:
-                self._throw(steps, outcome.error)
-        finally:
-            steps.close()
+        with anyio.move_on_after(_DONE_SECONDS, shield=True) as scope:
+            await waiting
+        if scope.cancelled_caught:
+            name = type(self).__name__
+            _logger.warning("%s.done took %g seconds and was cancelled", name, _DONE_SECONDS)
 
-    def _step(self, connection: Connection, value: Head | Outcome) -> None:
-        steps = connection.steps
-        if steps is not None:
-            try:
-                steps.send(value)
-            except StopIteration:
-                connection.steps = None
 
-    def _throw(self, steps: Generator[None, Any, Any], error: BaseException) -> None:
-        try:
-            steps.throw(error)
-        except StopIteration:
-            pass
-        except BaseException as raised:
-            if raised is not error:  # it is raised again by whoever has called
-                raise
+def _check_hook(owner: type, name: str, hook: Any) -> None:
+    """Raise TypeError for what would never run."""
+    if hook is not None and not callable(hook):
+        raise TypeError(f"{owner.__name__}.{name} is a method, and not {hook!r}")
+    if yields(hook):
+        raise TypeError(
+            f"{owner.__name__}.{name} yields, and a hook is called to its end: write `before`,"
+            " `head` and `done`, or one function that yields, with @middleware"
+        )

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Protocol
+from inspect import isawaitable
+from typing import Any, Final, Protocol
 
 from asgi_rt.asgi import Message, Receive, Scope, Send
 from asgi_rt.errors import ClientDisconnected
@@ -15,6 +16,7 @@ __all__ = ["HeadSender", "Observed"]
 _clock = time.perf_counter
 _ACCEPTED: Final = 101
 _REFUSED: Final = 403
+_FILE_EXTENSIONS: Final = ("http.response.pathsend", "http.response.zerocopysend")
 
 
 class _Connection(Protocol):
@@ -24,31 +26,31 @@ class _Connection(Protocol):
 class _Hooked(Protocol):
     """Somebody who wants to see the head."""
 
-    head_is_async: ClassVar[bool]
-
     def head(self, connection: Any, head: Head) -> Any: ...
 
 
 class HeadSender:
     """A `send` that shows the head to a hook."""
 
-    __slots__ = ("_connection", "_hooked", "_is_sent", "_send")
+    __slots__ = ("_connection", "_hooked", "_is_shown", "_send")
 
     def __init__(self, hooked: _Hooked, connection: _Connection, send: Send) -> None:
         self._hooked = hooked
         self._connection = connection
         self._send = send
-        self._is_sent = False
+        self._is_shown = False
 
     async def send(self, message: Message) -> None:
-        if not self._is_sent and message["type"] in HEADS:
-            self._is_sent = True
+        if not self._is_shown and message["type"] in HEADS:
             head = Head(message)
+            try:
+                waiting = self._hooked.head(self._connection, head)
+                if waiting is not None and isawaitable(waiting):
+                    await waiting
+            except OSError as error:
+                raise _failed(self._hooked) from error
+            self._is_shown = True
             message = head.message
-            if self._hooked.head_is_async:
-                await self._hooked.head(self._connection, head)
-            else:
-                self._hooked.head(self._connection, head)
         await self._send(message)
 
 
@@ -60,6 +62,8 @@ class Observed:
 
     __slots__ = (
         "_connection",
+        "_file_bytes",
+        "_head_at",
         "_hooked",
         "_is_complete",
         "_outcome",
@@ -77,6 +81,8 @@ class Observed:
         self._send = send
         self._outcome = Outcome()
         self._is_complete = False
+        self._head_at: float | None = None
+        self._file_bytes = 0
         self.passes_on = receive
         """For `waits_for_futures`."""
         is_websocket = connection.scope["type"] == "websocket"
@@ -89,27 +95,32 @@ class Observed:
         if message["type"] == "websocket.receive":
             outcome.messages_received += 1
             outcome.bytes_received += _size(message)
-        elif message["type"] == "websocket.disconnect" and outcome.code is None:
-            spec_version: str = self._connection.scope.get("asgi", {}).get("spec_version", "2.0")
-            outcome.code, _, by = ending_of(message, spec_version)
-            outcome.disconnected = by != "server"
+        elif message["type"] == "websocket.disconnect":
+            self._note_disconnect(message)
         return message
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if kind in HEADS:
+        if kind in HEADS and self._head_at is None:
             if self._hooked is not None:
                 head = Head(message)
+                try:
+                    waiting = self._hooked.head(self._connection, head)
+                    if waiting is not None and isawaitable(waiting):
+                        await waiting
+                except OSError as error:
+                    raise _failed(self._hooked) from error
                 message = head.message
-                if self._hooked.head_is_async:
-                    await self._hooked.head(self._connection, head)
-                else:
-                    self._hooked.head(self._connection, head)
-            self._outcome.seconds_to_head = _clock() - self._started
+            self._head_at = _clock()
         try:
             await self._send(message)
-        except OSError:  # how a server says that the client has left
-            self._outcome.disconnected = True
+        except BaseException as error:
+            if isinstance(error, OSError):  # how a server says that the client has left
+                self._outcome.disconnected = True
+            elif not isinstance(error, Exception):
+                # Cancelled, as the send of a last message is by those who wait for the end of the
+                # response. So the server has taken it, as far as can be told.
+                _NOTES.get(kind, _nothing)(self, message)
             raise
         _NOTES.get(kind, _nothing)(self, message)
 
@@ -117,7 +128,9 @@ class Observed:
         """How it went, now that it is over."""
         outcome = self._outcome
         outcome.seconds = _clock() - self._started
-        outcome.error = error
+        if error is not None:
+            outcome.error = error
+            self._outcome = Outcome()  # that one knows, by the error, frames that know this object
         if isinstance(error, ClientDisconnected) or (error is None and not self._is_whole()):
             outcome.disconnected = True
         return outcome
@@ -126,10 +139,24 @@ class Observed:
         is_http = self._connection.scope["type"] == "http"
         return self._is_complete or (not is_http and self._outcome.status == _ACCEPTED)
 
+    def _note_disconnect(self, message: Message) -> None:
+        """Unless it is but the server's word that what the app has ended is over."""
+        outcome = self._outcome
+        if outcome.code is None and not self._is_complete:
+            spec_version: str = self._connection.scope.get("asgi", {}).get("spec_version", "2.0")
+            outcome.code, _, by = ending_of(message, spec_version)
+            outcome.disconnected = by != "server"
+
     # What was sent
 
     def note_head(self, message: Message) -> None:
-        self._outcome.status = message.get("status", _ACCEPTED)
+        outcome = self._outcome
+        outcome.status = message.get("status", _ACCEPTED)
+        if self._head_at is not None:
+            outcome.seconds_to_head = self._head_at - self._started
+        extensions = self._connection.scope.get("extensions")
+        if extensions and any(name in extensions for name in _FILE_EXTENSIONS):
+            self._file_bytes = _declared_length(message)
 
     def note_body(self, message: Message) -> None:
         size = len(message.get("body", b""))
@@ -137,6 +164,16 @@ class Observed:
             self._outcome.chunks += 1
             self._outcome.bytes_sent += size
         self._is_complete = not message.get("more_body", False)
+
+    def note_file(self, message: Message) -> None:
+        """The server reads it: so many bytes of it, or the whole."""
+        self.note_body(message)
+        size: int | None = message.get("count")
+        if size is None:
+            size = self._file_bytes
+        if size:
+            self._outcome.chunks += 1
+            self._outcome.bytes_sent += size
 
     def note_message(self, message: Message) -> None:
         self._outcome.chunks += 1
@@ -153,8 +190,22 @@ class Observed:
 
 def _size(message: Message) -> int:
     """Of a WebSocket's message, in bytes; a text counts as many as it has in UTF-8."""
-    data: str | bytes = message.get("text") or message.get("bytes") or b""
-    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+    text: str | None = message.get("text")
+    if text:
+        return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return len(message.get("bytes") or b"")
+
+
+def _declared_length(head: Message) -> int:
+    for name, value in head.get("headers", ()):
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
+
+
+def _failed(hooked: _Hooked) -> RuntimeError:
+    """For OSError, which out of a `send` says that the client has left: it has not."""
+    return RuntimeError(f"{type(hooked).__name__}.head has failed")
 
 
 def _nothing(observed: Observed, message: Message) -> None:
@@ -164,8 +215,8 @@ def _nothing(observed: Observed, message: Message) -> None:
 _NOTES: Final[dict[str, Callable[[Observed, Message], None]]] = {
     **dict.fromkeys(HEADS, Observed.note_head),
     "http.response.body": Observed.note_body,
-    "http.response.zerocopysend": Observed.note_body,
-    "http.response.pathsend": Observed.note_body,
+    "http.response.zerocopysend": Observed.note_file,
+    "http.response.pathsend": Observed.note_file,
     "websocket.http.response.body": Observed.note_body,
     "websocket.send": Observed.note_message,
     "websocket.close": Observed.note_close,

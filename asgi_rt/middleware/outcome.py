@@ -17,8 +17,10 @@ class Outcome:
     chunks: int = 0
     """How many pieces of body that were not empty, or how many messages of a WebSocket."""
     seconds_to_head: float | None = None
+    """From the call of this layer until the head was on its way; None where none was sent."""
     seconds: float = 0.0
-    """From the call of this layer until everything below it was over, background tasks included."""
+    """From the call of this layer until everything below it was over; work after the response that
+    the app does in a task of its own is not waited for."""
     error: BaseException | None = None
     """What was raised, and is raised again afterwards; a cancellation too."""
     disconnected: bool = False
