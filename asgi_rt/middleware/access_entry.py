@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from asgi_rt.errors import ClientDisconnected, WebSocketClosed
-from asgi_rt.middleware.hooks import Connection
+from asgi_rt.middleware.connection import Connection
 from asgi_rt.middleware.outcome import Outcome
 
 __all__ = ["Entry", "Fields", "default_level", "escape", "line_of"]

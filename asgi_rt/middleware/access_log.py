@@ -10,8 +10,9 @@ from asgi_rt.asgi import ASGIApp, Receive, Scope, Send
 from asgi_rt.codec import dump_json
 from asgi_rt.http.response import has_body
 from asgi_rt.middleware.access_entry import Entry, Fields, default_level, line_of
+from asgi_rt.middleware.connection import Connection
 from asgi_rt.middleware.head import Head
-from asgi_rt.middleware.hooks import Connection, Middleware
+from asgi_rt.middleware.hooks import Middleware
 from asgi_rt.middleware.outcome import Outcome
 
 __all__ = ["AccessLogMiddleware", "JSONFormatter", "Skip", "default_level"]

@@ -11,7 +11,7 @@ from asgi_rt.http.inbox import Inbox
 from asgi_rt.http.response import problem_response
 from asgi_rt.http.servers import waits_for_futures
 from asgi_rt.middleware.answer import answer_instead
-from asgi_rt.middleware.hooks import Connection
+from asgi_rt.middleware.connection import Connection
 from asgi_rt.middleware.limit_options import check_count, check_function, check_seconds
 from asgi_rt.middleware.places import Places, PlacesCounters, Waiter
 from asgi_rt.middleware.progress import ends_response, is_event_stream

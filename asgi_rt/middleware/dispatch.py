@@ -18,8 +18,8 @@ from asgi_rt.http.response import Response, problem_response, response_for
 from asgi_rt.http.streaming import StreamingResponse
 from asgi_rt.middleware.answer import answer_instead
 from asgi_rt.middleware.app_body import Asked, WithAppBody, relay
+from asgi_rt.middleware.connection import Connection
 from asgi_rt.middleware.handoff import Handoff
-from asgi_rt.middleware.hooks import Connection
 from asgi_rt.middleware.misuse import NO_RESPONSE
 from asgi_rt.middleware.observed import Observed
 from asgi_rt.middleware.outcome import Outcome

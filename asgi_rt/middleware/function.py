@@ -6,8 +6,9 @@ from functools import partial
 from typing import Any, ClassVar, cast
 
 from asgi_rt.handlers import handler_name
+from asgi_rt.middleware.connection import Connection
 from asgi_rt.middleware.head import Head
-from asgi_rt.middleware.hooks import Connection, Middleware
+from asgi_rt.middleware.hooks import Middleware
 from asgi_rt.middleware.outcome import Outcome
 
 __all__ = ["middleware"]

@@ -5,7 +5,8 @@ from typing import Final
 from asgi_rt.asgi import ASGIApp
 from asgi_rt.http.response import RedirectResponse
 from asgi_rt.middleware.authority import Authority, authority_of, parse_authority, url_at
-from asgi_rt.middleware.hooks import Connection, Middleware
+from asgi_rt.middleware.connection import Connection
+from asgi_rt.middleware.hooks import Middleware
 
 __all__ = ["HTTPSRedirectMiddleware"]
 

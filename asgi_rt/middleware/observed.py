@@ -1,57 +1,22 @@
-"""What goes through a layer of middleware: its head, shown to a hook, and how it went."""
+"""What goes through a layer of middleware, and so how it went."""
 
 import time
 from collections.abc import Callable
-from inspect import isawaitable
-from typing import Any, Final, Protocol
+from typing import Final
 
-from asgi_rt.asgi import Message, Receive, Scope, Send
+from asgi_rt.asgi import Message, Receive, Send
 from asgi_rt.errors import ClientDisconnected
-from asgi_rt.middleware.head import HEADS, Head
+from asgi_rt.middleware.connection import Connection, Hooked, show
+from asgi_rt.middleware.head import HEADS
 from asgi_rt.middleware.outcome import Outcome
 from asgi_rt.websocket.closing import ending_of
 
-__all__ = ["HeadSender", "Observed"]
+__all__ = ["Observed"]
 
 _clock = time.perf_counter
 _ACCEPTED: Final = 101
 _REFUSED: Final = 403
 _FILE_EXTENSIONS: Final = ("http.response.pathsend", "http.response.zerocopysend")
-
-
-class _Connection(Protocol):
-    scope: Scope
-
-
-class _Hooked(Protocol):
-    """Somebody who wants to see the head."""
-
-    def head(self, connection: Any, head: Head) -> Any: ...
-
-
-class HeadSender:
-    """A `send` that shows the head to a hook."""
-
-    __slots__ = ("_connection", "_hooked", "_is_shown", "_send")
-
-    def __init__(self, hooked: _Hooked, connection: _Connection, send: Send) -> None:
-        self._hooked = hooked
-        self._connection = connection
-        self._send = send
-        self._is_shown = False
-
-    async def send(self, message: Message) -> None:
-        if not self._is_shown and message["type"] in HEADS:
-            head = Head(message)
-            try:
-                waiting = self._hooked.head(self._connection, head)
-                if waiting is not None and isawaitable(waiting):
-                    await waiting
-            except OSError as error:
-                raise _failed(self._hooked) from error
-            self._is_shown = True
-            message = head.message
-        await self._send(message)
 
 
 class Observed:
@@ -74,7 +39,7 @@ class Observed:
     )
 
     def __init__(
-        self, hooked: _Hooked | None, connection: _Connection, receive: Receive, send: Send
+        self, hooked: Hooked | None, connection: Connection, receive: Receive, send: Send
     ) -> None:
         self._hooked = hooked
         self._connection = connection
@@ -103,14 +68,7 @@ class Observed:
         kind = message["type"]
         if kind in HEADS and self._head_at is None:
             if self._hooked is not None:
-                head = Head(message)
-                try:
-                    waiting = self._hooked.head(self._connection, head)
-                    if waiting is not None and isawaitable(waiting):
-                        await waiting
-                except OSError as error:
-                    raise _failed(self._hooked) from error
-                message = head.message
+                message = await show(message, self._hooked, self._connection)
             self._head_at = _clock()
         try:
             await self._send(message)
@@ -201,11 +159,6 @@ def _declared_length(head: Message) -> int:
         if name == b"content-length" and value.isdigit():
             return int(value)
     return 0
-
-
-def _failed(hooked: _Hooked) -> RuntimeError:
-    """For OSError, which out of a `send` says that the client has left: it has not."""
-    return RuntimeError(f"{type(hooked).__name__}.head has failed")
 
 
 def _nothing(observed: Observed, message: Message) -> None:

@@ -15,10 +15,9 @@ from asgi_rt.asgi import ASGIApp, Receive, Scope, Send
 from asgi_rt.errors import HTTPError
 from asgi_rt.http.response import problem_response
 from asgi_rt.middleware.answer import answer_instead
+from asgi_rt.middleware.connection import Connection, ShownConnection
 from asgi_rt.middleware.head import Head
-from asgi_rt.middleware.hooks import Connection
 from asgi_rt.middleware.limit_options import check_count, check_function
-from asgi_rt.middleware.observed import HeadSender
 from asgi_rt.middleware.rate_store import MemoryRateStore, RatePolicy, RateStore, Verdict
 
 __all__ = ["RateLimitMiddleware", "client_host"]
@@ -121,7 +120,8 @@ class RateLimitMiddleware:
         key = self._key_of(connection)
         verdict = None if key is None else await self._ask(key, self._cost_of(connection))
         if verdict is not None:
-            send = HeadSender(_Fields(self._policy_field, verdict), connection, send).send
+            fields = _Fields(self._policy_field, verdict)
+            send = ShownConnection(scope, fields, send).send_shown
         refusal = None if key is None else self._refusal(verdict)
         if refusal is None:
             await self.app(scope, receive, send)

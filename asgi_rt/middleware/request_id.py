@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from asgi_rt.asgi import ASGIApp, Receive, Scope, Send
 from asgi_rt.http.headers import encode_header
+from asgi_rt.middleware.connection import Connection
 from asgi_rt.middleware.head import Head
-from asgi_rt.middleware.hooks import Connection, Middleware
+from asgi_rt.middleware.hooks import Middleware
 
 __all__ = ["STATE_KEY", "RequestIDFilter", "RequestIDMiddleware", "request_id"]
 

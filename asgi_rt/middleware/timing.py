@@ -13,8 +13,9 @@ from typing import Final, Self
 
 from asgi_rt.asgi import ASGIApp, Receive, Scope, Send
 from asgi_rt.http.headers import quote_value
+from asgi_rt.middleware.connection import Connection
 from asgi_rt.middleware.head import Head
-from asgi_rt.middleware.hooks import Connection, Middleware
+from asgi_rt.middleware.hooks import Middleware
 
 __all__ = ["Metric", "TimingMiddleware", "server_timing"]
 

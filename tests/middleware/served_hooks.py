@@ -8,7 +8,7 @@ from middleware.layered import in_asgi_rt, in_fastapi, in_starlette
 from asgi_rt import HTTPError
 from asgi_rt.asgi import ASGIApp
 from asgi_rt.middleware import Head, Middleware, Outcome, middleware
-from asgi_rt.middleware.hooks import Connection
+from asgi_rt.middleware.connection import Connection
 
 
 class Guard(Middleware):

@@ -14,9 +14,24 @@ from urllib.parse import parse_qs
 
 from asgi_rt import App, HTTPError, Request, WebSocket
 from asgi_rt.asgi import ASGIApp
+from asgi_rt.embed.starlette import BaseHTTPMiddleware
 from asgi_rt.middleware import Head, Middleware, Outcome, middleware
-from asgi_rt.middleware.hooks import Connection
+from asgi_rt.middleware.access_log import AccessLogMiddleware
+from asgi_rt.middleware.body_limit import BodyLimitMiddleware
+from asgi_rt.middleware.compression import CompressionMiddleware
+from asgi_rt.middleware.concurrency_limit import ConcurrencyLimitMiddleware
+from asgi_rt.middleware.connection import Connection
+from asgi_rt.middleware.cors import CORSMiddleware
+from asgi_rt.middleware.dispatch import DispatchMiddleware
+from asgi_rt.middleware.metrics import MetricsMiddleware
+from asgi_rt.middleware.rate_limit import RateLimitMiddleware
+from asgi_rt.middleware.request_id import RequestIDMiddleware
+from asgi_rt.middleware.security_headers import SecurityHeadersMiddleware
+from asgi_rt.middleware.timeout import TimeoutMiddleware
+from asgi_rt.middleware.timing import TimingMiddleware
+from asgi_rt.middleware.trusted_host import TrustedHostMiddleware
 
+MANY = 1_000_000
 CHUNK = bytes(range(256)) * 256
 TICK_SECONDS = 0.02
 
@@ -61,6 +76,40 @@ def function_layer(connection: Connection) -> Any:
     assert outcome.seconds > 0
 
 
+class DispatchLayer(DispatchMiddleware):
+    async def dispatch(self, request: Request, call_next: Any) -> Any:
+        response = await call_next(request)
+        response.headers.append("x-layer", "1")
+        return response
+
+    async def dispatch_websocket(self, websocket: Connection, call_next: Any) -> None:
+        await call_next(websocket)
+
+
+class StarletteLayer(BaseHTTPMiddleware):
+    async def dispatch(self, request: Any, call_next: Any) -> Any:
+        await request.body()
+        response = await call_next(request)
+        response.headers.append("x-layer", "1")
+        return response
+
+
+def stack(app: ASGIApp) -> ASGIApp:
+    """The standard layers, all of them."""
+    app = CompressionMiddleware(app)
+    app = TimeoutMiddleware(app)
+    app = BodyLimitMiddleware(app, max_bytes=MANY)
+    app = ConcurrencyLimitMiddleware(app, max_concurrent=MANY, websockets=True)
+    app = RateLimitMiddleware(app, rate=MANY)
+    app = CORSMiddleware(app, allow_origins=["https://example.com"])
+    app = SecurityHeadersMiddleware(app)
+    app = TrustedHostMiddleware(app)
+    app = TimingMiddleware(app)
+    app = MetricsMiddleware(app)
+    app = AccessLogMiddleware(app)
+    return RequestIDMiddleware(app)
+
+
 class Opaque:
     """What somebody else's middleware may be: it wraps `receive`, and nobody knows how."""
 
@@ -79,6 +128,9 @@ LAYERS: dict[str, Any] = {
     "before-done": DoneLayer,
     "async": AsyncLayer,
     "function": function_layer,
+    "dispatch": DispatchLayer,
+    "starlette": StarletteLayer,
+    "stack": stack,
     "opaque": Opaque,
 }
 

@@ -14,7 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from asgi_rt import App
 from asgi_rt.middleware import rate_limit
-from asgi_rt.middleware.hooks import Connection
+from asgi_rt.middleware.connection import Connection
 from asgi_rt.middleware.rate_limit import RateLimitMiddleware, client_host
 from asgi_rt.middleware.rate_store import MemoryRateStore, Verdict
 from asgi_rt.testing import AsyncTestClient, WebSocketDenied

@@ -6,8 +6,9 @@ from typing import Any, cast
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from asgi_rt.asgi import ASGIApp, Receive, Send
+from asgi_rt.middleware.connection import Connection
 from asgi_rt.middleware.head import Head
-from asgi_rt.middleware.hooks import Connection, Middleware
+from asgi_rt.middleware.hooks import Middleware
 from asgi_rt.middleware.metrics.collectors import LIFETIME_BUCKETS, SECONDS_BUCKETS, metrics_in
 from asgi_rt.middleware.metrics.flow import Flow, HTTPFlow, WebSocketFlow
 from asgi_rt.middleware.outcome import Outcome

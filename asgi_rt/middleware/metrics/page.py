@@ -13,7 +13,7 @@ from asgi_rt.asgi import ASGIApp, Receive, Scope, Send
 from asgi_rt.errors import HTTPError
 from asgi_rt.http.response import Response, problem_response
 from asgi_rt.middleware.answer import answer_instead
-from asgi_rt.middleware.hooks import Connection
+from asgi_rt.middleware.connection import Connection
 
 __all__ = ["metrics_app"]
 
