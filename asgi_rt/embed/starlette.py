@@ -4,6 +4,7 @@ Needs the extra: pip install "asgi-rt[starlette]".
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias, TypeVar, cast
 
@@ -106,8 +107,9 @@ class DispatchedRequest(Request):
             parts, self._parts = self._parts, None
             for part in parts or ():  # the app has read these
                 yield part
-        async for chunk in super().stream():
-            yield chunk
+        async with aclosing(super().stream()) as rest:
+            async for chunk in rest:
+                yield chunk
 
     async def _get_form(self, **limits: Any) -> FormData:
         # Not from the stream, of which the app would find nothing left.

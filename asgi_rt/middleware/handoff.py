@@ -31,7 +31,7 @@ import anyio.lowlevel
 from asgi_rt.asgi import ASGIApp, Message, Scope, Send
 from asgi_rt.errors import ClientDisconnected, DispatchError
 from asgi_rt.middleware.discarding import Discarded, Gone, is_harmless, raises_for_the_gone, worst
-from asgi_rt.middleware.misuse import ELSEWHERE, IN_A_SCOPE, NOTHING, TWICE
+from asgi_rt.middleware.misuse import ELSEWHERE, IN_A_SCOPE, INCOMPLETE, NOTHING, TWICE
 from asgi_rt.middleware.tasks import (
     cancel_scope_of,
     current_task,
@@ -374,8 +374,10 @@ class Handoff(Generic[R]):
             self._failure = await self._why_nothing_came()
         try:
             await self._go_on(self._begin(self._failure))
-        except ClientDisconnected as raised:
-            if is_failure or raised is not self._failure:
+        except (ClientDisconnected, DispatchError) as raised:
+            # A response that breaks off is for the server to tell of, as without this layer.
+            is_told = self._is_responding or isinstance(raised, ClientDisconnected)
+            if is_failure or raised is not self._failure or not is_told:
                 raise
             return
         if is_head_there and is_failure:
@@ -387,9 +389,9 @@ class Handoff(Generic[R]):
             await self.finish(completed=completed)
 
     async def _why_nothing_came(self) -> Exception:
-        if self._state is _BODY or await self.request.has_left():
+        if await self.request.has_left():
             return ClientDisconnected("the app has ended before its response was complete")
-        return DispatchError(NOTHING)
+        return DispatchError(NOTHING if self._state is _HEAD else INCOMPLETE)
 
 
 async def _awaiting(awaitable: Awaitable[Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["ELSEWHERE", "IN_A_SCOPE", "NOTHING", "NO_RESPONSE", "TWICE"]
+__all__ = ["ELSEWHERE", "INCOMPLETE", "IN_A_SCOPE", "NOTHING", "NO_RESPONSE", "TWICE"]
 
 TWICE: Final = (
     "call_next was called a second time, and an app serves a request once. To try again, write a"
@@ -19,4 +19,5 @@ IN_A_SCOPE: Final = (
     " asyncio.timeout() around call_next, or use TimeoutMiddleware"
 )
 NOTHING: Final = "No response returned. The app has ended and had not sent a head"
+INCOMPLETE: Final = "The app has ended and had not sent the end of its response"
 NO_RESPONSE: Final = "dispatch returned {}: return what call_next gave, or another response"

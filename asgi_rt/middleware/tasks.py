@@ -46,7 +46,7 @@ def in_context_of(task: Any, side: Any) -> Any:
     """
     context = _context_of(task)
     is_shared = context is None or context is _context_of(current_task())
-    return side if is_shared else _InContext(context, side)
+    return side if is_shared else _InContext(task, context, side)
 
 
 def in_context_like(other: Any, side: Any) -> Any:
@@ -59,17 +59,18 @@ _entered: Final[set[int]] = set()
 
 
 class _InContext:
-    """A coroutine whose every step is run in one context."""
+    """A coroutine whose every step is run in the context of one task."""
 
-    __slots__ = ("_context", "_side")
+    __slots__ = ("_context", "_side", "_task")
 
-    def __init__(self, context: Any, side: Any) -> None:
+    def __init__(self, task: Any, context: Any, side: Any) -> None:
+        self._task = task
         self._context = context
         self._side = side
 
     def also(self, side: Any) -> "_InContext":
         """Another coroutine, in the same context."""
-        return _InContext(self._context, side)
+        return _InContext(self._task, self._context, side)
 
     @property
     def cr_running(self) -> bool:
@@ -85,7 +86,7 @@ class _InContext:
 
     def _run(self, step: Callable[[Any], Any], value: Any) -> Any:
         key = id(self._context)
-        if key in _entered:
+        if key in _entered or current_task() is self._task:
             return step(value)
         _entered.add(key)
         try:

@@ -131,9 +131,14 @@ async def test_an_app_that_sends_nothing_to_a_client_that_left_ends_quietly(read
     assert server.messages == []
 
 
-async def test_a_body_that_the_app_breaks_off_is_not_completed():
+@pytest.mark.parametrize("by_child", [False, True])
+async def test_a_body_that_the_app_breaks_off_is_not_completed(by_child):
     async def app(scope, receive, send):
-        await send(HEAD)
+        if by_child:
+            async with anyio.create_task_group() as group:
+                group.start_soon(send, HEAD)
+        else:
+            await send(HEAD)
         await send(chunk(b"0"))
 
     closed = []
