@@ -93,7 +93,7 @@ class App(Router):
     def add_middleware(self, middleware: Callable[..., ASGIApp], **options: Any) -> None:
         """Wrap the app in `middleware(app, **options)`; the one added last is the outermost."""
         if self._stack is not None:
-            raise RuntimeError("the app has served requests already; add middleware before")
+            raise RuntimeError("the app has started already; add middleware before")
         self._middleware.append(lambda app: middleware(app, **options))
 
     def error_handler(self, key: type[Exception] | int) -> Callable[[E], E]:
@@ -328,6 +328,8 @@ class App(Router):
         self.background = background
         try:
             async with run_lifespan(self, self._lifespans, mounted, state, background=background):
+                if self._middleware and self._stack is None:
+                    self._stack = self._build_stack()  # what is wrong with it is known at once
                 yield
         finally:
             if outer.is_open:

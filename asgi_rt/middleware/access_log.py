@@ -99,9 +99,10 @@ class AccessLogMiddleware(Middleware):
     def _write(self, level: int, fields: Fields) -> None:
         logger = self._logger
         # Not `logger.log`, which walks the stack for the line it is called from: this one.
-        record = logger.makeRecord(
-            logger.name, level, __file__, 0, line_of(fields), (), None, "done", fields
-        )
+        line = line_of(fields)
+        record = logger.makeRecord(logger.name, level, __file__, 0, line, (), None, "done")
+        # Not as `extra`, which raises where a record factory has set one of these itself.
+        vars(record).update(fields)
         logger.handle(record)
 
 

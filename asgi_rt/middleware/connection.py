@@ -25,9 +25,9 @@ class Connection(HTTPConnection):
     Each layer has its own, so that its hooks may keep things on it.
     """
 
-    steps: Generator[None, Any, Any] | None = None
+    layer_steps: Generator[None, Any, Any] | None = None
     """Where a layer that is a generator stands."""
-    has_head: bool = False
+    layer_has_head: bool = False
     """Whether that was given the head."""
 
     def __init__(self, scope: Scope) -> None:

@@ -71,24 +71,24 @@ class _Stepped(_Asking):
             next(steps)
         except StopIteration as stop:
             return stop.value
-        connection.steps = steps
+        connection.layer_steps = steps
         return None
 
     def head(self, connection: Connection, head: Head) -> None:
-        connection.has_head = True
+        connection.layer_has_head = True
         _step(connection, head)
 
     def done(self, connection: Connection, outcome: Outcome) -> None:
-        steps = connection.steps
+        steps = connection.layer_steps
         if steps is None:
             return
         try:
-            if not connection.has_head:
+            if not connection.layer_has_head:
                 if outcome.error is None:
                     return
                 _throw(connection, outcome.error)
             _step(connection, outcome)
-            if connection.steps is not None:
+            if connection.layer_steps is not None:
                 raise RuntimeError(
                     f"{type(self).__name__} has yielded a third time: the first `yield` gives the"
                     " head, the second the outcome, and there is nothing more to give"
@@ -98,28 +98,28 @@ class _Stepped(_Asking):
 
 
 def _step(connection: Connection, value: Head | Outcome) -> None:
-    if connection.steps is not None:
+    if connection.layer_steps is not None:
         try:
-            connection.steps.send(value)
+            connection.layer_steps.send(value)
         except StopIteration:
-            connection.steps = None
+            connection.layer_steps = None
 
 
 def _throw(connection: Connection, error: BaseException) -> None:
     """Raise, where it waits for the head, what the app has raised; it may catch that and go on."""
-    assert connection.steps is not None
+    assert connection.layer_steps is not None
     traceback = error.__traceback__
     try:
-        connection.steps.throw(error)
+        connection.layer_steps.throw(error)
     except StopIteration:
-        connection.steps = None
+        connection.layer_steps = None
     except BaseException as raised:
-        connection.steps = None
+        connection.layer_steps = None
         if raised is not error:  # else it is raised again by whoever has called
             raise
     finally:
         # It came through here, and whoever reads it looks for where the app has failed.
-        error.__traceback__ = traceback
+        error.with_traceback(traceback)
 
 
 def _check_call(name: str, function: Any, options: dict[str, Any] | None = None) -> None:

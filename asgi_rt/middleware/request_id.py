@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Final
 from uuid import uuid4
@@ -147,6 +148,7 @@ def _new_id() -> str:
 def _note(error: Exception, value: str) -> None:
     """Have the error's traceback tell the id: the server logs it when the request is over."""
     notes: list[object] = getattr(error, "__notes__", [])
-    # Instead of one that is there, as an app may raise the same object again and again.
-    error.__notes__ = [str(note) for note in notes if not str(note).startswith(_NOTE)]
-    error.add_note(_NOTE + value)
+    with suppress(Exception):  # some errors are frozen, and stay what they are
+        # Instead of one that is there, as an app may raise the same object again and again.
+        error.__notes__ = [str(note) for note in notes if not str(note).startswith(_NOTE)]
+        error.add_note(_NOTE + value)

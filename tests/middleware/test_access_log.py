@@ -728,3 +728,25 @@ def test_the_names_that_come_first_are_never_overwritten():
     fields = formatted(record_of(time="t", level="l", logger="g"))
     assert (fields["level"], fields["logger"]) == ("WARNING", "a.logger")
     assert fields["time"] != "t"
+
+
+async def test_a_record_factory_that_sets_one_of_the_fields_itself_is_no_obstacle(caplog):
+    plain = logging.getLogRecordFactory()
+
+    def factory(*args, **kwargs):
+        record = plain(*args, **kwargs)
+        record.request_id = record.path = "theirs"
+        return record
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    caplog.set_level(logging.INFO, "asgi_rt.access")
+    server = FakeServer(path="/page")
+    logging.setLogRecordFactory(factory)
+    try:
+        await AccessLogMiddleware(app)(server.scope, server.receive, server.send)
+    finally:
+        logging.setLogRecordFactory(plain)
+    assert [record.path for record in caplog.records] == ["/page"]

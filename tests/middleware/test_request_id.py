@@ -7,6 +7,7 @@ import re
 import threading
 import traceback
 import uuid
+from dataclasses import dataclass
 
 import anyio
 import anyio.lowlevel
@@ -630,3 +631,16 @@ async def test_a_bare_thread_has_the_id_only_in_a_copy_of_the_context():
 
     await ids_of(RequestIDMiddleware(app), b"mine")
     assert seen == [None, "mine"]
+
+
+async def test_an_error_that_is_frozen_is_raised_as_it_is():
+    @dataclass(frozen=True)
+    class FrozenError(Exception):
+        code: int
+
+    async def app(scope, receive, send):
+        raise FrozenError(7)
+
+    server = FakeServer()
+    with pytest.raises(FrozenError):
+        await RequestIDMiddleware(app)(server.scope, server.receive, server.send)

@@ -1,8 +1,10 @@
-"""What the scope tells middleware of the route that a request took."""
+"""Middleware of an `App`: when it is made, and what the scope tells it of the route."""
+
+from contextlib import asynccontextmanager
 
 import pytest
 
-from asgi_rt import App
+from asgi_rt import App, LifespanError
 from asgi_rt.middleware import Middleware
 from asgi_rt.testing import AsyncTestClient
 
@@ -54,3 +56,24 @@ async def test_a_websocket_behind_middleware_tells_its_pattern():
     async with noted(routes) as client, client.websocket_connect("/rooms/a") as ws:
         await ws.wait_closed()
     assert routes == ["/rooms/{room}"]
+
+
+async def test_a_layer_with_wrong_options_is_known_at_the_start():
+    app = App()
+    app.add_middleware(Noting, roots=[])
+    with pytest.raises(LifespanError, match=r"startup failed: TypeError.*'roots'"):
+        async with AsyncTestClient(app):
+            raise AssertionError("it has started")
+
+
+async def test_a_layer_may_be_added_while_the_app_starts():
+    @asynccontextmanager
+    async def lifespan(app):
+        app.add_middleware(Noting, routes=routes)
+        yield
+
+    routes = []
+    app = App(lifespan=lifespan)
+    async with AsyncTestClient(app) as client:
+        await client.get("/")
+    assert routes == [None]
