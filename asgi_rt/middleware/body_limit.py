@@ -13,6 +13,7 @@ from asgi_rt.errors import HTTPError
 from asgi_rt.http.headers import connection_close
 from asgi_rt.http.response import problem_response
 from asgi_rt.middleware.limit_options import check_count
+from asgi_rt.middleware.progress import CUT_OFF
 
 __all__ = ["BodyLimitMiddleware"]
 
@@ -123,12 +124,17 @@ class _Exchange:
             await self._settle()
             if self._overrun is None or not _holds(error, self._overrun):
                 raise
+            if self._head_sent:
+                self._scope[CUT_OFF] = True
         else:
             await self._settle()
+        finally:
+            # By its traceback it knows frames that know this object.
+            self._overrun = None
 
     async def receive(self) -> Message:
-        if self._overrun is not None:
-            raise self._overrun
+        if self._left < 0:
+            raise self._overrun or _too_large(self._scope, self._max_bytes)
         message = await self.passes_on()
         if message["type"] == "http.request":
             self._has_all = not message.get("more_body", False)

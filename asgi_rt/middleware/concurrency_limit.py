@@ -14,7 +14,7 @@ from asgi_rt.middleware.answer import answer_instead
 from asgi_rt.middleware.connection import Connection
 from asgi_rt.middleware.limit_options import check_count, check_function, check_seconds
 from asgi_rt.middleware.places import Places, PlacesCounters, Waiter
-from asgi_rt.middleware.progress import ends_response, is_event_stream
+from asgi_rt.middleware.progress import ends_response, is_event_stream, readable
 
 __all__ = ["ConcurrencyLimitMiddleware"]
 
@@ -34,8 +34,9 @@ class ConcurrencyLimitMiddleware:
     it at once; so is one whose client leaves, under uvicorn and with a request that came as a whole
     (up to 64 KiB). Elsewhere that is only seen by the app, when it is its turn.
 
-    `counters` is there to be read, under `counters=` of your own too. An instance may be used on
-    one event loop at a time.
+    `counters` is there to be read, under `counters=` of your own too. Layers that share one count
+    in it together, and are limited each on its own. An instance may be used on one event loop at a
+    time.
     """
 
     def __init__(
@@ -141,14 +142,16 @@ class _Place:
             self._places.give_back()
 
     async def send(self, message: Message) -> None:
-        await self._send(message)
-        if self._is_held and self._is_last(message):
-            self.give_back()
-
-    def _is_last(self, message: Message) -> bool:
         if message["type"] == "http.response.start":
-            return not self._event_streams and is_event_stream(message)
-        return ends_response(message)
+            is_last = False
+            if not self._event_streams:
+                message = readable(message)
+                is_last = is_event_stream(message)
+        else:
+            is_last = ends_response(message)
+        await self._send(message)
+        if is_last:
+            self.give_back()
 
 
 def _can_be_watched(scope: Scope, receive: Receive) -> bool:

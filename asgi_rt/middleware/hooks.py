@@ -90,8 +90,9 @@ class Middleware:
         """Called once when everything below is over, however it ended, if `before` has let the app
         serve or has answered.
 
-        A cancellation does not interrupt it: an `async def` has 5 seconds, and is cancelled then.
-        What it raises is raised in place of what the app has raised.
+        The cancellation of a scope does not interrupt it: an `async def` has 5 seconds, and is
+        cancelled then. Asyncio's own `task.cancel()` does, where it comes while it runs. What it
+        raises is raised in place of what the app has raised.
         """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,12 +134,14 @@ class Middleware:
     async def _observe(self, connection: Connection, receive: Receive, send: Send) -> None:
         """Serve, and tell how it went."""
         observed = Observed(self if self.has_head else None, connection, receive, send)
+        if connection.scope["type"] == "websocket":
+            receive = observed.receive
         answer = await self._ask(connection) if self.has_before else None
         try:
             if answer is None:
-                await self.app(connection.scope, observed.receive, observed.send)
+                await self.app(connection.scope, receive, observed.send)
             else:
-                await answer_instead(answer, connection.scope, observed.receive, observed.send)
+                await answer_instead(answer, connection.scope, receive, observed.send)
         except BaseException as error:
             waiting = self.done(connection, observed.outcome(error))
             if waiting is not None:

@@ -9,6 +9,7 @@ from asgi_rt.errors import ClientDisconnected
 from asgi_rt.middleware.connection import Connection, Hooked, show
 from asgi_rt.middleware.head import HEADS
 from asgi_rt.middleware.outcome import Outcome
+from asgi_rt.middleware.progress import CUT_OFF
 from asgi_rt.websocket.closing import ending_of
 
 __all__ = ["Observed"]
@@ -22,7 +23,8 @@ _FILE_EXTENSIONS: Final = ("http.response.pathsend", "http.response.zerocopysend
 class Observed:
     """The `receive` and `send` of a connection, for a layer that wants to know how it went.
 
-    An HTTP exchange keeps the server's own `receive`; nothing is learned from it that matters here.
+    `receive` is that of a WebSocket. An HTTP exchange keeps the server's own; nothing is learned
+    from it that matters here.
     """
 
     __slots__ = (
@@ -35,7 +37,6 @@ class Observed:
         "_send",
         "_started",
         "passes_on",
-        "receive",
     )
 
     def __init__(
@@ -50,11 +51,9 @@ class Observed:
         self._file_bytes = 0
         self.passes_on = receive
         """For `waits_for_futures`."""
-        is_websocket = connection.scope["type"] == "websocket"
-        self.receive: Receive = self._receive if is_websocket else receive
         self._started = _clock()
 
-    async def _receive(self) -> Message:
+    async def receive(self) -> Message:
         message = await self.passes_on()
         outcome = self._outcome
         if message["type"] == "websocket.receive":
@@ -89,13 +88,16 @@ class Observed:
         if error is not None:
             outcome.error = error
             self._outcome = Outcome()  # that one knows, by the error, frames that know this object
-        if isinstance(error, ClientDisconnected) or (error is None and not self._is_whole()):
+        if isinstance(error, ClientDisconnected) or (error is None and self._is_left_open()):
             outcome.disconnected = True
         return outcome
 
-    def _is_whole(self) -> bool:
-        is_http = self._connection.scope["type"] == "http"
-        return self._is_complete or (not is_http and self._outcome.status == _ACCEPTED)
+    def _is_left_open(self) -> bool:
+        """Whether an end is missing, and by nobody's doing on this side."""
+        scope = self._connection.scope
+        if self._is_complete or CUT_OFF in scope:
+            return False
+        return scope["type"] == "http" or self._outcome.status != _ACCEPTED
 
     def _note_disconnect(self, message: Message) -> None:
         """Unless it is but the server's word that what the app has ended is over."""

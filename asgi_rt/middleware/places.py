@@ -54,14 +54,17 @@ class Places:
     def __init__(self, max_taken: int, max_waiting: int, counters: PlacesCounters) -> None:
         self._max_taken = max_taken
         self._max_waiting = max_waiting
+        # Others may count in it as well, so what is free is not told by it.
         self._counters = counters
+        self._taken = 0
         # Not a deque: who leaves it may stand anywhere.
         self._line: OrderedDict[Waiter, None] = OrderedDict()
 
     def take(self) -> bool:
         """Take a place; False where none is free."""
-        if self._counters.active >= self._max_taken:
+        if self._taken >= self._max_taken:
             return False
+        self._taken += 1
         self._counters.active += 1
         return True
 
@@ -86,6 +89,7 @@ class Places:
     def give_back(self) -> None:
         """Hand a place to who is next, or leave it free."""
         if not self._line:
+            self._taken -= 1
             self._counters.active -= 1
             return
         waiter, _ = self._line.popitem(last=False)

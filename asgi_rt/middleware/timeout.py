@@ -13,7 +13,7 @@ from asgi_rt.errors import HTTPError
 from asgi_rt.http.headers import connection_close
 from asgi_rt.http.response import problem_response
 from asgi_rt.middleware.limit_options import check_seconds
-from asgi_rt.middleware.progress import ends_response, is_event_stream
+from asgi_rt.middleware.progress import CUT_OFF, ends_response, is_event_stream, readable
 from asgi_rt.websocket.denial import offers_denials, send_denial
 
 __all__ = ["TimeoutMiddleware"]
@@ -36,10 +36,11 @@ _logger = logging.getLogger("asgi_rt.middleware.timeout")
 class TimeoutMiddleware:
     """Cancels an app that does not begin to answer within `head` seconds, and sends a 504.
 
-    `total` seconds bound the whole response too: what is still being sent then is cancelled and
-    breaks off, so that the client can tell. Event streams, which have no end on purpose, and
-    WebSockets are exempt from it: their own options bound them. Of a WebSocket, `head` is the time
-    until its handshake is answered. None is no limit. Work after the response is never cut off.
+    `total` seconds bound the whole response too, until the server has taken the last of it: what is
+    still being sent then is cancelled and breaks off, so that the client can tell. Event streams,
+    which have no end on purpose, and WebSockets are exempt from it: their own options bound them.
+    Of a WebSocket, `head` is the time until its handshake is answered. None is no limit. Work after
+    the response is never cut off.
 
     It is a 504 and not a 503: a 503 says that nothing was done and that it may be asked for again,
     and here the app may have done a part. The connection is closed then, as body may still come;
@@ -101,26 +102,41 @@ class _Exchange:
                 # It raises the cancellation, unless that is shielded here.
                 await anyio.lowlevel.checkpoint()
                 return
-            self._note(message)
+            if not self._head_sent:
+                if message["type"] in _HEADS:
+                    message = self._begin_body(message)
+            elif ends_response(message):
+                await self._send_last(message)
+                return
         await self._send(message)
 
-    def _note(self, message: Message) -> None:
-        """See how far the response is, and how long it may take from here."""
-        if not self._head_sent:
-            if message["type"] in _HEADS:
-                self._head_sent = True
-                self._begin_body(message)
-        elif ends_response(message):
-            self._is_over = True
-            self.cancel_scope.deadline = math.inf
-
-    def _begin_body(self, head: Message) -> None:
-        if self._total is None or is_event_stream(head):
-            self._is_over = True
-            self.cancel_scope.deadline = math.inf
+    def _begin_body(self, head: Message) -> Message:
+        """See how long the response may take from its head on, which is to be sent as returned."""
+        self._head_sent = True
+        if self._total is None:
+            self._lift()
+            return head
+        head = readable(head)
+        if is_event_stream(head):
+            self._lift()
         else:
             self.cancel_scope.deadline += self._total - self._seconds
             self._seconds = self._total
+        return head
+
+    async def _send_last(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except BaseException:
+            # A wait for a client that is cancelled by the app itself: it may go on with its work.
+            if not self.cancel_scope.cancel_called:
+                self._lift()
+            raise
+        self._lift()
+
+    def _lift(self) -> None:
+        self._is_over = True
+        self.cancel_scope.deadline = math.inf
 
     async def settle(self, receive: Receive) -> None:
         """Answer in place of an app whose time was over."""
@@ -128,6 +144,7 @@ class _Exchange:
             return
         self._is_over = True
         if self._head_sent:
+            self._scope[CUT_OFF] = True
             _logger.warning("a response was not complete after %g s and breaks off", self._seconds)
         elif self._scope["type"] == "http":
             error = HTTPError(504, self._detail, headers=connection_close(self._scope))

@@ -9,6 +9,7 @@ from fakes import http_scope
 from fastapi import Body, FastAPI, UploadFile
 from hypothesis import given
 from hypothesis import strategies as st
+from middleware.layered import told
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -305,6 +306,33 @@ async def test_a_response_that_has_begun_breaks_off():
 
     upload = await FakeUpload(b"x" * 6, b"x" * 6, headers=CHUNKED).serve(app)
     assert (upload.status, upload.is_complete, len(upload.sent)) == (200, False, 2)
+
+
+async def test_a_response_that_breaks_off_is_no_client_that_left():
+    outcomes = []
+
+    async def app(scope, receive, send):
+        await send(HEAD)
+        await read(receive)
+
+    upload = FakeUpload(b"x" * 6, b"x" * 6, headers=CHUNKED)
+    layer = told(outcomes)(BodyLimitMiddleware(app, max_bytes=10))
+    await layer(upload.scope, upload.receive, upload.send)
+    assert [(each.status, each.disconnected) for each in outcomes] == [(200, False)]
+
+
+async def test_what_the_app_receives_after_its_end_is_refused_as_well():
+    receives = []
+
+    async def app(scope, receive, send):
+        receives.append(receive)
+        await receive()
+
+    upload = await FakeUpload(b"x" * 11, b"x", headers=CHUNKED).serve(app)
+    taken = upload.taken
+    with pytest.raises(HTTPError, match="larger than 10 bytes"):
+        await receives[0]()
+    assert upload.taken == taken
 
 
 async def test_an_app_may_end_a_response_that_has_begun_as_it_likes():

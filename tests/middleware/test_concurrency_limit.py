@@ -253,6 +253,43 @@ async def test_a_request_counts_until_its_response_is_over(stage, messages, opti
     assert it.counters == counted()
 
 
+@pytest.mark.parametrize("event_streams", [False, True])
+async def test_header_fields_that_can_be_read_but_once_are_sent(event_streams):
+    async def app(scope, receive, send):
+        await send({**HEAD, "headers": iter(EVENTS["headers"])})
+        assert counters.active == event_streams
+        await send(END)
+
+    class Reading(FakeServer):
+        async def send(self, message):
+            if "headers" in message:
+                message = {**message, "headers": [*message["headers"]]}
+            await super().send(message)
+
+    counters, server = PlacesCounters(), Reading()
+    layer = ConcurrencyLimitMiddleware(
+        app, max_concurrent=1, event_streams=event_streams, counters=counters
+    )
+    await layer(server.scope, server.receive, server.send)
+    assert server.headers == {"content-type": "text/event-stream"}
+
+
+async def test_layers_that_count_together_are_limited_each_on_its_own(stage):
+    async with stage(max_concurrent=2) as it:
+        other = Stage(it._group, max_concurrent=1)
+        other.layer = ConcurrencyLimitMiddleware(other.app, max_concurrent=1, counters=it.counters)
+        for _ in range(2):
+            await it.ask("/a")
+        await other.ask("/b")
+        assert (it.app.begun, other.app.begun) == (["/a", "/a"], ["/b"])
+        assert it.counters == counted(active=3)
+        refused, _ = await other.ask("/c")
+        assert refused.status == 503
+        it.let("/a")
+        other.let("/b")
+    assert it.counters == counted(refused=1)
+
+
 async def test_work_after_the_response_lets_the_next_one_in(stage):
     async with stage(Phased(HEAD, END), max_concurrent=1) as it:
         await it.ask("/a")

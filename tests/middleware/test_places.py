@@ -80,6 +80,20 @@ async def test_a_client_that_leaves_wakes_its_waiter_and_an_error_does_not(count
     assert (waiter.has_left, waiter.woken.is_set()) == (True, True)
 
 
+async def test_those_who_count_together_have_places_of_their_own(counters):
+    wide, narrow = Places(2, 0, counters), Places(1, 1, counters)
+    assert [wide.take(), wide.take(), wide.take()] == [True, True, False]
+    assert [narrow.take(), narrow.take()] == [True, False]
+    assert counters == PlacesCounters(active=3)
+    waiter = narrow.stand_in_line()
+    wide.give_back()
+    assert not waiter.has_place
+    assert wide.take()
+    narrow.give_back()
+    assert waiter.has_place
+    assert counters == PlacesCounters(active=3)
+
+
 @given(
     st.integers(1, 3),
     st.integers(0, 4),

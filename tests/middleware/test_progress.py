@@ -2,7 +2,7 @@
 
 import pytest
 
-from asgi_rt.middleware.progress import ends_response, is_event_stream
+from asgi_rt.middleware.progress import ends_response, is_event_stream, readable
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,21 @@ def test_an_event_stream_is_known_by_its_content_type(headers, is_stream):
 
 def test_a_head_may_have_no_fields():
     assert not is_event_stream({"type": "http.response.start", "status": 200})
+
+
+@pytest.mark.parametrize("fields", [[], [(b"a", b"1")], ((b"a", b"1"),)])
+def test_a_head_whose_fields_can_be_read_again_is_kept(fields):
+    head = {"type": "http.response.start", "status": 200, "headers": fields}
+    assert readable(head) is head
+
+
+def test_a_head_without_fields_is_kept():
+    head = {"type": "http.response.start", "status": 200}
+    assert readable(head) is head
+
+
+def test_fields_that_can_be_read_once_are_read_into_a_head_of_their_own():
+    head = {"type": "http.response.start", "status": 200, "headers": iter([(b"a", b"1")])}
+    read = readable(head)
+    assert read == {**head, "headers": [(b"a", b"1")]}
+    assert read is not head

@@ -1,5 +1,6 @@
 """Buckets in this process: what they let through, and who loses one when there is no room."""
 
+import gc
 import tracemalloc
 from fractions import Fraction
 
@@ -84,6 +85,69 @@ async def test_what_is_full_again_makes_room_for_new_keys(clock):
         await takes(store, f"late-{number}")
     assert len(store) == 60
     assert store.displaced == 0
+
+
+@pytest.mark.parametrize("slow", [1, 4, 40])
+def test_a_bucket_that_is_long_in_use_hides_none_of_those_behind_it(clock, slow):
+    """60 new clients a second, each for 36 seconds: 2160 in use, and those who have asked more."""
+    store = MemoryRateStore(max_keys=2600, clock=clock)
+    rule = policy(rate=100, period=3600, burst=100)
+    for number in range(slow):
+        run(takes(store, f"fuller-{number}", cost=45, policy=rule))
+        run(takes(store, f"emptier-{number}", cost=95, policy=rule))
+    for number in range(20_000):
+        clock.now += 1 / 60
+        run(takes(store, f"key-{number}", policy=rule))
+        assert len(store) <= (2161 + 2 * slow) * 8 / 7 + 1
+    assert store.displaced == 0
+
+
+async def test_policies_of_long_periods_hide_none_of_short_ones(clock):
+    store = MemoryRateStore(clock=clock)
+    for number in range(6):
+        await takes(store, f"slow-{number}", policy=policy(1, 86_400, number % 2 + 1, "slow"))
+    for number in range(2000):
+        clock.now += 1
+        await takes(store, f"key-{number}", policy=policy(100, 1, 100, "fast"))
+    assert len(store) <= 9
+
+
+async def test_what_is_given_up_but_full_is_not_lost(clock):
+    store = MemoryRateStore(max_keys=20, clock=clock)
+    for number in range(20):
+        await takes(store, f"emptier-{number}", cost=3)
+    clock.now += 30
+    for number in range(20):
+        await takes(store, f"key-{number}")
+    assert (len(store), store.displaced) == (20, 0)
+
+
+def test_keys_that_come_again_when_they_were_given_up_take_no_memory(clock):
+    store, rule = MemoryRateStore(max_keys=50, clock=clock), policy(burst=1)
+    for number in range(1000):
+        run(takes(store, f"key-{number % 51}", policy=rule))
+    tracemalloc.start()
+    try:
+        for number in range(1000, 21_000):
+            run(takes(store, f"key-{number % 51}", policy=rule))
+        gc.collect()  # what `run` has left
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert store.displaced == 20_950
+    assert taken < 64 * 1024
+
+
+@pytest.mark.parametrize("others", [49, 50])
+async def test_with_a_burst_of_one_who_was_refused_is_known_while_fewer_others_come(clock, others):
+    """Each bucket is empty then, and none is better to give up than another."""
+    store, rule = MemoryRateStore(max_keys=50, clock=clock), policy(burst=1)
+    for _ in range(3):
+        await takes(store, "refused", policy=rule)
+        for number in range(others):
+            await takes(store, f"made-up-{number}", policy=rule)
+    verdict = await takes(store, "refused", policy=rule)
+    assert verdict.is_allowed == (others == 50)
 
 
 async def test_there_are_never_more_keys_than_that(clock):

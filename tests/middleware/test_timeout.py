@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import threading
 
 import anyio
@@ -11,12 +12,16 @@ import httpx2
 import pytest
 from fakes import FakeServer
 from fastapi import FastAPI, WebSocket
+from middleware.layered import told
 from middleware.limited import Handshake, ask, shake_hands
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
 from asgi_rt import App, EventStream
+from asgi_rt.middleware.access_log import AccessLogMiddleware
+from asgi_rt.middleware.metrics import MetricsMiddleware
 from asgi_rt.middleware.timeout import TimeoutMiddleware
 from asgi_rt.testing import AsyncTestClient, WebSocketDenied
 
@@ -174,7 +179,48 @@ async def test_the_total_counts_from_the_beginning():
 
     server = await ask(TimeoutMiddleware(app, head=LONG, total=10 * SHORT))
     assert server.messages == [HEAD]
-    assert 10 * SHORT <= anyio.current_time() - began < 14 * SHORT
+    # The clock of uvloop has milliseconds.
+    assert 9.9 * SHORT <= anyio.current_time() - began < 14 * SHORT
+
+
+async def test_the_last_message_is_in_the_total(caplog):
+    async def app(scope, receive, send):
+        await send(HEAD)
+        server.freeze()
+        await send(END)
+
+    server = FakeServer()
+    with anyio.fail_after(LONG):
+        await TimeoutMiddleware(app, total=SHORT)(server.scope, server.receive, server.send)
+    (record,) = caplog.records
+    assert record.getMessage() == "a response was not complete after 0.02 s and breaks off"
+
+
+async def test_a_last_message_that_is_taken_although_it_is_too_late_ends_the_response(caplog):
+    async def app(scope, receive, send):
+        await send(HEAD)
+        server.freeze()
+        with anyio.CancelScope(shield=True):
+            await send(END)
+
+    server = FakeServer()
+    async with anyio.create_task_group() as group:
+        layer = TimeoutMiddleware(app, total=SHORT)
+        group.start_soon(layer, server.scope, server.receive, server.send)
+        await longer_than_short()
+        server.thaw()
+    assert server.messages == [HEAD, END]
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("options", [{"head": LONG}, {"total": LONG}])
+async def test_header_fields_that_can_be_read_but_once_are_sent(options):
+    async def app(scope, receive, send):
+        await send({**HEAD, "headers": iter(HEAD["headers"])})
+        await send(END)
+
+    server = await ask(TimeoutMiddleware(app, **options))
+    assert server.headers == {"content-type": "text/plain"}
 
 
 async def test_an_event_stream_is_exempt_from_the_total():
@@ -207,6 +253,84 @@ async def test_work_after_the_response_is_not_cut_off(last):
 
     await ask(TimeoutMiddleware(app, head=SHORT, total=SHORT))
     assert done == ["work"]
+
+
+@pytest.mark.parametrize("how", ["cancelled", "left"])
+async def test_nor_is_work_after_an_end_that_the_app_waits_for_no_longer(how):
+    done = []
+
+    async def app(scope, receive, send):
+        await send(HEAD)
+        server.freeze()
+        async with anyio.create_task_group() as group:
+            group.start_soon(send_end, send)
+            await server.blocked.wait()
+            if how == "left":
+                server.left.set()
+                with pytest.raises(OSError, match="gone"):
+                    await send(END)
+            group.cancel_scope.cancel()
+        await anyio.sleep(10 * SHORT)
+        done.append("work")
+
+    async def send_end(send):
+        await send(END)
+
+    server = FakeServer(spec_version="2.4")
+    await TimeoutMiddleware(app, total=5 * SHORT)(server.scope, server.receive, server.send)
+    assert done == ["work"]
+
+
+# What layers around it are told
+
+
+def cut_off(*messages):
+    async def app(scope, receive, send):
+        for message in messages:
+            await send(message)
+        await anyio.sleep_forever()
+
+    return TimeoutMiddleware(app, total=SHORT)
+
+
+async def test_a_response_that_breaks_off_is_no_client_that_left():
+    outcomes = []
+    await ask(told(outcomes)(cut_off(HEAD, CHUNK)))
+    (outcome,) = outcomes
+    assert (outcome.status, outcome.chunks, outcome.disconnected) == (200, 1, False)
+
+
+async def test_nor_is_it_in_the_access_log(caplog):
+    caplog.set_level(logging.INFO, "asgi_rt.access")
+    await ask(AccessLogMiddleware(cut_off(HEAD, CHUNK)))
+    (record,) = [each for each in caplog.records if each.name == "asgi_rt.access"]
+    assert (record.status, record.disconnected) == (200, False)
+    assert "disconnected" not in record.getMessage()
+
+
+async def test_nor_is_it_in_the_metrics():
+    registry = CollectorRegistry()
+    await ask(MetricsMiddleware(cut_off(HEAD, CHUNK), registry=registry))
+    samples = {sample.name: sample.value for each in registry.collect() for sample in each.samples}
+    assert samples["asgi_requests_total"] == 1
+    assert "asgi_client_disconnects_total" not in samples
+
+
+async def test_a_client_that_leaves_before_it_breaks_off_has_left():
+    outcomes = []
+
+    async def app(scope, receive, send):
+        await send(HEAD)
+        server.leave()
+        try:
+            await send(CHUNK)
+        except OSError:
+            await anyio.sleep_forever()
+
+    server = FakeServer(spec_version="2.4")
+    layer = told(outcomes)(TimeoutMiddleware(app, total=SHORT))
+    await layer(server.scope, server.receive, server.send)
+    assert [outcome.disconnected for outcome in outcomes] == [True]
 
 
 # What an app makes of it
