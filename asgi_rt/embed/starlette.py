@@ -53,11 +53,15 @@ class DispatchedRequest(Request):
 
     KEPT_BYTES: ClassVar[int] = 64 * 1024
     """How much of what the app reads is kept for the dispatch function."""
+    keeps: bool = True
+    """Whether what the app reads is kept for the dispatch function: not once that has returned."""
     _is_given_up: bool = False
-    _is_replayed: bool = False
+    _is_streamed: bool = False
+    _is_lost: bool = False
     _inbox: Inbox | None = None
     _parts: list[bytes] | None = None
-    _kept_bytes: int = 0
+    _app_has: int = 0
+    _app_has_end: bool = False
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # What Starlette's constructor sets beside is on the class: 0.2 us of a layer's 3.5.
@@ -66,18 +70,21 @@ class DispatchedRequest(Request):
         self._send = send
 
     async def replay(self) -> Message:
-        """The app's `receive`: what was read before `call_next`, and then what comes."""
+        """The app's `receive`: what was read here, and then what comes."""
         if self._is_given_up:
             return {"type": "http.disconnect"}
-        if not self._is_replayed:
-            self._is_replayed = True
-            if hasattr(self, "_body"):
-                return {"type": "http.request", "body": self._body, "more_body": False}
-            if self._stream_consumed:
-                return {"type": "http.request", "body": b"", "more_body": False}
+        if not self._app_has_end and (hasattr(self, "_body") or self._stream_consumed):
+            rest = getattr(self, "_body", b"")[self._app_has :]
+            self._app_has_end = True
+            return {"type": "http.request", "body": rest, "more_body": False}
         message = await self._receive()
-        if message["type"] == "http.request" and not self._stream_consumed:
-            self._keep(message)
+        if message["type"] == "http.request":
+            self._app_has += len(message.get("body", b""))
+            self._app_has_end = not message.get("more_body", False)
+            if self._is_streamed:
+                self._stream_consumed = self._app_has_end
+            elif not self._is_lost:
+                self._keep(message)
         return message
 
     @property
@@ -104,6 +111,9 @@ class DispatchedRequest(Request):
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         if not hasattr(self, "_body"):
+            if self._is_lost:
+                raise RuntimeError("Stream consumed")
+            self._is_streamed = True
             parts, self._parts = self._parts, None
             for part in parts or ():  # the app has read these
                 yield part
@@ -123,16 +133,15 @@ class DispatchedRequest(Request):
 
     def _keep(self, message: Message) -> None:
         """Keep what the app reads, so that it can be read here too."""
-        body = message.get("body", b"")
-        self._kept_bytes += len(body)
-        if self._kept_bytes > self.KEPT_BYTES:
+        if not self.keeps or self._app_has > self.KEPT_BYTES:
+            self._is_lost = True
             self._parts = None
-            self._stream_consumed = True
             return
         parts = self._parts = self._parts or []
-        parts.append(body)
-        if not message.get("more_body", False):
+        parts.append(message.get("body", b""))
+        if self._app_has_end:
             self._body = b"".join(parts)
+            self._parts = None
 
 
 for _name, _value in vars(Request({"type": "http"})).items():
@@ -164,6 +173,7 @@ class AppResponse(WithAppBody, Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, as far as the app does. Its background is run by the middleware."""
+        self.is_sent = True
         headers = self.fields_for_body(self.raw_headers)
         # Trailers would come when the end of the body was sent already.
         head = {**self.message, "status": self.status_code, "headers": headers, "trailers": False}
@@ -195,9 +205,7 @@ class _Exchange(Handoff[AppResponse]):
         if not callable(result):
             raise DispatchError(NO_RESPONSE.format(result))
         feeds = response is not None and response.feeds_another
-        if response is not None:
-            response.background = None
-        if feeds and isinstance(result, StreamingResponse):
+        if feeds and isinstance(result, StreamingResponse) and _is_sent_as_usual(result):
             # Not in a task of its own, as it would be: this one runs the app that it waits for.
             await result.stream_response(self.send_ours)
             if result.background is not None:
@@ -205,11 +213,17 @@ class _Exchange(Handoff[AppResponse]):
         else:
             other = cast("ASGIApp", result)
             await other(self.scope, receive, self.send_ours)
+        if response is not None and not response.is_sent:
+            response.background = None
 
     async def finish(self, *, completed: bool) -> None:
         assert self.response is not None
         if completed and self.response.background is not None:
             await self.response.background()
+
+
+def _is_sent_as_usual(response: StreamingResponse) -> bool:
+    return type(response).__call__ is StreamingResponse.__call__
 
 
 RequestResponseEndpoint: TypeAlias = Callable[[Request], Awaitable[Response]]

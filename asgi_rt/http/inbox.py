@@ -103,6 +103,11 @@ class Inbox:
             await self._advance()
         return message.get("body", b""), message.get("more_body", False)
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the whole body has come, and was taken."""
+        return self._complete and not self._stash and not self._owes_end
+
     def stop_reading(self) -> None:
         """Nobody reads the body any more: what arrives of it may be discarded."""
         self._body_wanted = False

@@ -70,6 +70,8 @@ class WithAppBody:
     _chunks: AsyncIterable[Any] | None = None
     is_opened: bool = False
     """Whether anybody has looked at the body."""
+    is_sent: bool = False
+    """Whether it was sent by way of this response."""
 
     @property
     def body_iterator(self) -> AsyncIterable[Any]:
@@ -97,7 +99,7 @@ class WithAppBody:
     @property
     def feeds_another(self) -> bool:
         """Whether another response may be made of this one's body."""
-        return self._body is not None and not self._body.is_over
+        return self._body is None or not self._body.is_over
 
     def fields_for_body(self, raw: RawHeaders) -> RawHeaders:
         """The header fields without the length of a body that was replaced."""

@@ -47,21 +47,25 @@ class DispatchedRequest(Request):
 
     KEPT_BYTES: ClassVar[int] = 64 * 1024
     """How much of what the app reads is kept for the dispatch function."""
+    keeps: bool = True
+    """Whether what the app reads is kept for the dispatch function: not once that has returned."""
     _is_given_up: bool = False
-    _is_replayed: bool = False
     _is_lost: bool = False
+    _app_has: int = 0
+    _app_has_end: bool = False
 
     async def replay(self) -> Message:
-        """The app's `receive`: what was read before `call_next`, and then what comes."""
+        """The app's `receive`: what was read here, and then what comes."""
         if self._is_given_up:
             return {"type": "http.disconnect"}
-        if not self._is_replayed:
-            self._is_replayed = True
-            if (message := self._read_before()) is not None:
-                return message
+        if not self._app_has_end and (message := self._read_here()) is not None:
+            return message
         message = await (self.receive() if self._inbox is None else self._inbox())
-        if message["type"] == "http.request" and self._body is None and not self._is_lost:
-            self._keep(message)
+        if message["type"] == "http.request":
+            self._app_has += len(message.get("body", b""))
+            self._app_has_end = not message.get("more_body", False)
+            if self._body is None and not self._is_streamed:
+                self._keep(message)
         return message
 
     @property
@@ -79,28 +83,34 @@ class DispatchedRequest(Request):
             await self.inbox.disconnected()
         return self.inbox.is_disconnected
 
-    def _read_before(self) -> Message | None:
+    def _read_here(self) -> Message | None:
+        """What the dispatch function has read of what the app has not."""
         if self._body is not None:
-            return {"type": "http.request", "body": self._body, "more_body": False}
+            self._app_has_end = True
+            return {"type": "http.request", "body": self._body[self._app_has :], "more_body": False}
         if self._is_streamed:
+            if not self.inbox.is_exhausted:
+                return None
+            self._app_has_end = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        if self._parts:  # reading it was cancelled on the way
-            return {"type": "http.request", "body": b"".join(self._parts), "more_body": True}
+        if self._parts and self._received > self._app_has:  # reading it was cancelled on the way
+            rest = b"".join(self._parts)[self._app_has :]
+            self._app_has += len(rest)
+            return {"type": "http.request", "body": rest, "more_body": True}
         return None
 
     def _keep(self, message: Message) -> None:
         """Keep what the app reads, so that it can be read here too."""
-        body = message.get("body", b"")
-        parts = self._parts = self._parts or []
-        self._received += len(body)
-        if self._received > self.KEPT_BYTES:
+        self._received = self._app_has
+        if self._is_lost or not self.keeps or self._received > self.KEPT_BYTES:
             self._is_lost = True
             self._parts = None
             return
-        parts.append(body)
-        if not message.get("more_body", False):
+        parts = self._parts = self._parts or []
+        parts.append(message.get("body", b""))
+        if self._app_has_end:
             self._body = b"".join(parts)
-            parts.clear()
+            self._parts = None
 
     async def body(self, max_bytes: int | None = None) -> bytes:
         self._require_kept()
@@ -138,6 +148,7 @@ class AppResponse(WithAppBody, Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, as far as the app does. Its background is run by the middleware."""
+        self.is_sent = True
         headers = self.raw_head()
         # Trailers would come when the end of the body was sent already.
         head = {**self.message, "status": self.status_code, "headers": headers, "trailers": False}
@@ -169,12 +180,12 @@ class _Exchange(Handoff[AppResponse]):
             raise DispatchError(NO_RESPONSE.format(None))
         other = response_for(result)
         feeds = response is not None and response.feeds_another
-        if response is not None:
-            response.background = None
         if feeds and isinstance(other, StreamingResponse) and other.is_async:
             await other.send_in_step(self.scope, self.send_ours)
         else:
             await other(self.scope, self.request.inbox, self.send_ours)
+        if response is not None and not response.is_sent:
+            response.background = None
 
     async def finish(self, *, completed: bool) -> None:
         assert self.response is not None

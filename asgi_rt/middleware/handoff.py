@@ -20,7 +20,9 @@ there is no task and no queue, the app's flow control is the server's own, and b
 context variables.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Generator
 from enum import Enum
 from types import CoroutineType, coroutine
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -32,6 +34,7 @@ from asgi_rt.asgi import ASGIApp, Message, Scope, Send
 from asgi_rt.errors import ClientDisconnected, DispatchError
 from asgi_rt.middleware.discarding import Discarded, Gone, is_harmless, raises_for_the_gone, worst
 from asgi_rt.middleware.misuse import ELSEWHERE, IN_A_SCOPE, INCOMPLETE, NOTHING, TWICE
+from asgi_rt.middleware.steps import ASKED, Ended, awaiting, carry_on
 from asgi_rt.middleware.tasks import (
     cancel_scope_of,
     current_task,
@@ -43,15 +46,10 @@ __all__ = ["DispatchedRequest", "Handoff", "Side"]
 
 R = TypeVar("R", bound="Backgrounded")
 Side = Coroutine[Any, Any, Any]
+_clock = time.monotonic
+_LOOK_SECONDS: Final = 1.0
+"""How often it is looked whether the client of a stream that dispatch has made is there."""
 _BODIES: Final = frozenset({"http.response.body", "http.response.pathsend"})
-
-
-class _Mark(Enum):
-    ASKED = "asked"
-
-
-_ASKED: Final = _Mark.ASKED
-"""What the dispatch side yields when it asks for the app's next message."""
 
 
 class _State(Enum):
@@ -68,31 +66,6 @@ class _State(Enum):
 _HEAD, _BODY, _BUSY, _OVER, _FAILED = _State
 
 
-class _Ended:
-    """The dispatch side has returned."""
-
-    __slots__ = ("result",)
-
-    def __init__(self, result: Any) -> None:
-        self.result = result
-
-
-@coroutine
-def _carry_on(side: Any, waits_for: Any) -> Generator[Any, Any, Any]:
-    """Pass on what a coroutine awaits, until it asks or returns."""
-    try:
-        while waits_for is not _ASKED:
-            try:
-                value = yield waits_for
-            except BaseException as error:  # whatever the event loop throws is the coroutine's
-                waits_for = side.throw(error)
-            else:
-                waits_for = side.send(value)
-    except StopIteration as stop:
-        return _Ended(stop.value)
-    return _ASKED
-
-
 class DispatchedRequest(Protocol):
     """The request that a dispatch function gets, and what it leaves for the app to read."""
 
@@ -102,6 +75,13 @@ class DispatchedRequest(Protocol):
 
     def give_up(self) -> None:
         """From now on the app is to think that the client has left."""
+        ...
+
+    keeps: bool
+    """Whether what the app reads is kept for the dispatch function."""
+
+    async def is_disconnected(self) -> bool:
+        """Whether the client has left, as far as that can be seen now."""
         ...
 
     async def has_left(self) -> bool:
@@ -133,6 +113,7 @@ class Handoff(Generic[R]):
     _error: Exception | None = None  # what the dispatch side has raised
     _failure: BaseException | None = None  # what the app has raised, or why nothing came of it
     _lost: OSError | None = None
+    _looked_at: float | None = None
     _side: Any = None
     _task: Any = None
     _cancel_scope: object = None
@@ -176,7 +157,7 @@ class Handoff(Generic[R]):
             raise DispatchError(IN_A_SCOPE)
         self._is_called = True
         self._scope_below = request.scope
-        yield _ASKED
+        yield ASKED
         assert self.response is not None
         return self.response
 
@@ -186,7 +167,7 @@ class Handoff(Generic[R]):
         if not self._side.cr_running:
             raise DispatchError(ELSEWHERE.format("body_iterator"))
         self._state = _BODY
-        yield _ASKED
+        yield ASKED
         assert self._message is not None
         return self._message
 
@@ -198,16 +179,16 @@ class Handoff(Generic[R]):
         self._cancel_scope = cancel_scope_of(task)
         side: Any = dispatch(self.request, self.call_next)
         if side.__class__ is not CoroutineType:
-            side = _awaiting(side)
+            side = awaiting(side)
         self._side = side
         try:
             step = side.send(None)
         except StopIteration as stop:
-            step = _Ended(stop.value)
-        if step is not _ASKED:
-            if type(step) is not _Ended:
-                step = await _carry_on(side, step)
-            if step is not _ASKED:
+            step = Ended(stop.value)
+        if step is not ASKED:
+            if type(step) is not Ended:
+                step = await carry_on(side, step)
+            if step is not ASKED:
                 await self.respond(step.result)
                 return
         try:
@@ -241,9 +222,10 @@ class Handoff(Generic[R]):
                 head = self.untouched_head(stop.value)
                 if head is not None:
                     self._is_passing = True
+                    self.request.keeps = False
                     await self._server_send(head)
                     return
-                step = _Ended(stop.value)
+                step = Ended(stop.value)
             except BaseException as error:
                 self._stop(error)
                 raise Discarded from None
@@ -251,7 +233,7 @@ class Handoff(Generic[R]):
 
     async def _deliver(self, message: Message) -> None:
         """Do what the state says with a message of the app's."""
-        while self._state is _BUSY:
+        while self._state is _BUSY and not self._is_passing:
             await self._until_free()
         kind = message["type"]
         if self._is_passing:
@@ -263,6 +245,8 @@ class Handoff(Generic[R]):
         elif self._state is _BODY and kind in _BODIES:
             self._message = message
             self._state = _BUSY
+            if current_task() is not self._task:
+                self._side = in_context_of(self._task, self._side)
             try:
                 step = self._begin(None)
             except BaseException as error:
@@ -279,6 +263,19 @@ class Handoff(Generic[R]):
         except OSError as error:
             self._lost = error  # the client has left: that is the app's to know, and no failure
             raise
+        if self._is_responding and message.get("more_body"):
+            await self._look_for_client()
+
+    async def _look_for_client(self) -> None:
+        """Raise OSError where the client has left a stream that nobody else watches."""
+        now = _clock()
+        if self._looked_at is None:
+            self._looked_at = now
+        elif now - self._looked_at > _LOOK_SECONDS:
+            self._looked_at = now
+            if await self.request.is_disconnected():
+                self._lost = Gone("the client has left")
+                raise self._lost
 
     async def _hand_over(self, step: Any) -> None:
         """Let the dispatch side go on with what the app has sent, from its first `step` on."""
@@ -304,9 +301,9 @@ class Handoff(Generic[R]):
         """
         try:
             while True:
-                if step is not _ASKED and type(step) is not _Ended:
-                    step = await _carry_on(self._side, step)
-                if step is _ASKED:
+                if step is not ASKED and type(step) is not Ended:
+                    step = await carry_on(self._side, step)
+                if step is ASKED:
                     return
                 if self._is_responding:
                     self._state = _OVER
@@ -334,7 +331,7 @@ class Handoff(Generic[R]):
         try:
             return side.send(None) if error is None else side.throw(error)
         except StopIteration as stop:
-            return _Ended(stop.value)
+            return Ended(stop.value)
         finally:
             del error  # its traceback may know this frame
 
@@ -363,8 +360,15 @@ class Handoff(Generic[R]):
         is_quiet = is_harmless(self._failure)
         if is_quiet or isinstance(self._failure, Exception):
             await self._finish(completed=self._failure is None)
-        if self._failure is not None and not is_quiet:
+        if self._failure is not None and not is_quiet and not self._is_taken_back():
             raise self._failure
+
+    def _is_taken_back(self) -> bool:
+        """Whether it is a cancellation by a timeout of dispatch's own, which has dealt with it."""
+        is_cancelled = isinstance(self._failure, asyncio.CancelledError)
+        was_answered = self._state is _OVER and self._is_responding
+        is_asyncio = isinstance(self._task, asyncio.Task)
+        return is_cancelled and was_answered and is_asyncio and not self._task.cancelling()
 
     async def _fail_below(self) -> None:
         """Raise in the dispatch side, which still waits for the app, why nothing more comes."""
@@ -392,7 +396,3 @@ class Handoff(Generic[R]):
         if await self.request.has_left():
             return ClientDisconnected("the app has ended before its response was complete")
         return DispatchError(NOTHING if self._state is _HEAD else INCOMPLETE)
-
-
-async def _awaiting(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable

@@ -44,6 +44,8 @@ def in_context_of(task: Any, side: Any) -> Any:
     What it has set in its own task it can reset there alone, and what others have set there it sees
     there. Where nothing is known of contexts it is the coroutine itself.
     """
+    if isinstance(side, _InContext):
+        return side
     context = _context_of(task)
     is_shared = context is None or context is _context_of(current_task())
     return side if is_shared else _InContext(task, context, side)

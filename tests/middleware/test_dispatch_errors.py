@@ -364,8 +364,7 @@ async def test_the_body_read_in_another_task_says_what_to_do():
 # Ends from outside
 
 
-@pytest.mark.parametrize("app", [crash, counting])
-async def test_asyncio_timeout_may_stand_around_call_next(app):
+async def test_asyncio_timeout_may_stand_around_call_next():
     async def stuck(scope, receive, send):
         await anyio.sleep_forever()
 
