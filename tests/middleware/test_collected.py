@@ -89,8 +89,11 @@ async def collected(app, server=FakeServer):
     gc.collect()
     gc.disable()
     try:
-        await once()
-        return gc.collect()
+        found = []
+        for _ in range(3):  # what an exchange leaves is left each time, what others left but once
+            await once()
+            found.append(gc.collect())
+        return min(found)
     finally:
         gc.enable()
 

@@ -458,7 +458,10 @@ async def test_no_request_leaves_a_cycle_for_the_garbage_collector(app, kind):
     gc.collect()
     gc.disable()
     try:
-        await once()
-        assert gc.collect() == 0
+        found = []
+        for _ in range(3):  # what an exchange leaves is left each time, what others left but once
+            await once()
+            found.append(gc.collect())
+        assert min(found) == 0
     finally:
         gc.enable()
