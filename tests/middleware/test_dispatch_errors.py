@@ -455,13 +455,11 @@ async def test_no_request_leaves_a_cycle_for_the_garbage_collector(app, kind):
             await exchange(dispatch, app, server=server)
 
     await once()
-    gc.collect()
+    while gc.collect():  # what finalizers of earlier tests leave takes more than one turn
+        pass
     gc.disable()
     try:
-        found = []
-        for _ in range(3):  # what an exchange leaves is left each time, what others left but once
-            await once()
-            found.append(gc.collect())
-        assert min(found) == 0
+        await once()
+        assert gc.collect() == 0
     finally:
         gc.enable()
