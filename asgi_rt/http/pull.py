@@ -22,6 +22,7 @@ __all__ = [
     "WAIT",
     "PlainPull",
     "Pull",
+    "PulledSource",
     "SteppablePull",
     "SteppedPull",
     "is_finished",
@@ -116,6 +117,24 @@ class SteppablePull(Protocol):
     async def aclose(self) -> None:
         """End the source, wherever it stands; its clean-up has run when this returns."""
         ...
+
+
+class PulledSource(AsyncIterator[bytes]):
+    """A source that is its own `SteppablePull` on asyncio; anywhere else an async iterator."""
+
+    __slots__ = ()
+
+    def pushes_to(self, sender: Any) -> None:
+        """The stream is sent by a `SteppedSender`; told before anything is asked of the source.
+
+        While that waits for the source, and neither `is_due` nor is `sending`, others may send by
+        its `send`, as its `push` methods say.
+        """
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        """The stream has something else to do: end its wait for the source."""
+        raise NotImplementedError
 
 
 def on_asyncio() -> bool:

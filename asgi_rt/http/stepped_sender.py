@@ -12,7 +12,7 @@ from asgi_rt.asgi import Message, Send
 from asgi_rt.errors import ClientDisconnected, HTTPError
 from asgi_rt.http.delivery import deliver
 from asgi_rt.http.inbox import Inbox
-from asgi_rt.http.pull import END, WAIT, SteppablePull
+from asgi_rt.http.pull import END, WAIT, PulledSource, SteppablePull, unwind
 from asgi_rt.http.sender import JOIN_BYTES, TURN_SECONDS, Body
 from asgi_rt.http.watch import UNTIMED, Over, Watch
 
@@ -28,13 +28,24 @@ _clock = time.perf_counter
 class SteppedSender(Watch):
     """A `Sender` for one stream on asyncio. `run` it once."""
 
-    __slots__ = ("_lone_items", "_pending", "_pull", "is_complete")
+    __slots__ = (
+        "_lone_items",
+        "_pending",
+        "_pull",
+        "_pushed",
+        "is_complete",
+        "pushed_in",
+    )
 
     def __init__(self, pull: SteppablePull, body: Body, *, inbox: Inbox, send: Send) -> None:
         super().__init__(body, inbox=inbox, send=send)
         self._pull = pull
         self._pending: list[bytes] | None = None
         self._lone_items = 0
+        self.pushed_in = -1
+        """For a source that pushes: in which turn of the event loop it did."""
+        # A send that was begun in another task's turn: what runs it, and what it waits for.
+        self._pushed: tuple[Any, Any] | None = None
         self.is_complete = False
 
     @property
@@ -133,7 +144,7 @@ class SteppedSender(Watch):
         For a source that waits for each of its items: looking first whether it has the next one
         ready, and stepping the send, would take 1 us longer for each.
         """
-        encode, send, items = self._body.encode, self._send, self._pull.items
+        encode, send, items = self._body.encode, self.send, self._pull.items
         if items is None:
             return item
         if chunk := encode(item):
@@ -158,6 +169,33 @@ class SteppedSender(Watch):
                 if self.is_due:
                     self.watch()
         return END
+
+    # For a source that has its items sent in the turn of whoever makes them
+
+    def carry_on(self, step: Any, waits_for: Any) -> None:
+        """Run a send to its end that was begun in another task, and that waits for a future."""
+        self.sent_at = UNTIMED
+        self.is_due = True
+        self._pushed = (step, waits_for)
+        if isinstance(self._pull, PulledSource):
+            self._pull.wake()
+
+    async def attend(self) -> None:
+        if self._pushed is not None:
+            (step, waits_for), self._pushed = self._pushed, None
+            try:
+                await deliver(step, waits_for, self._pull, self._body.send_timeout)
+            except OSError as error:
+                raise ClientDisconnected from error
+            self.sending = False
+            self.sent_at = _clock()
+        await super().attend()
+
+    async def end(self) -> None:
+        if self._pushed is not None:
+            pushed, self._pushed = self._pushed, None
+            await unwind(*pushed, self._body.close_seconds())
+        await super().end()
 
     # Sending
 
@@ -196,7 +234,7 @@ class SteppedSender(Watch):
         has_waited = False
         self.sending = True
         try:
-            step: Any = self._send(message).__await__()
+            step: Any = self.send(message).__await__()
             try:
                 waits_for = next(step)
             except StopIteration:

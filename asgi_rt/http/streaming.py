@@ -21,6 +21,7 @@ from asgi_rt.http.pull import (
     END,
     PlainPull,
     Pull,
+    PulledSource,
     SteppedPull,
     is_finished,
     on_asyncio,
@@ -197,6 +198,8 @@ class StreamingResponse(Response):
         # What sends is what is awaited: a coroutine between the two is 0.3 KiB for each stream.
         make_sender = SteppedSender if stepped else GroupSender
         sender = make_sender(pull, self, inbox=Inbox.of(receive), send=send)
+        if isinstance(sender, SteppedSender) and isinstance(pull, PulledSource):
+            pull.pushes_to(sender)
         if drain is not None:
             drain.add(sender, tells=self.says_farewell)
         return sender.run()
@@ -363,7 +366,9 @@ def _iterator(source: Any) -> AsyncIterator[Any] | Iterator[Any]:
 def _pull(iterator: AsyncIterator[Any] | Iterator[Any], *, stepped: bool) -> Any:
     if isinstance(iterator, Iterator):
         return SyncPull(iterator)
-    return SteppedPull(iterator) if stepped else PlainPull(iterator)
+    if not stepped:
+        return PlainPull(iterator)
+    return iterator if isinstance(iterator, PulledSource) else SteppedPull(iterator)
 
 
 async def _close(pull: Pull, seconds: float) -> None:

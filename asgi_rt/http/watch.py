@@ -50,11 +50,11 @@ class Watch:
         "_is_cut_off",
         "_is_quiet",
         "_lifetime_ends",
-        "_send",
         "_task",
         "_watcher",
         "head_sent",
         "is_due",
+        "send",
         "sending",
         "sent_at",
     )
@@ -62,7 +62,7 @@ class Watch:
     def __init__(self, body: Body, *, inbox: Inbox, send: Send) -> None:
         self._body = body
         self._inbox = inbox
-        self._send = send
+        self.send = send
         self._task: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._beside: asyncio.Task[None] | None = None
@@ -219,9 +219,7 @@ class Watch:
         if self._body.ends_cleanly and not self.sending:
             try:
                 async with asyncio.timeout(self._body.close_seconds()):
-                    await self._send(
-                        {"type": "http.response.body", "body": b"", "more_body": False}
-                    )
+                    await self.send({"type": "http.response.body", "body": b"", "more_body": False})
             except OSError:  # TimeoutError is one
                 pass
 
@@ -243,7 +241,7 @@ class Watch:
         timeout = asyncio.timeout(self._body.send_timeout)
         try:
             async with timeout:
-                await self._send(message)
+                await self.send(message)
         except OSError as error:
             if timeout.expired():
                 assert self._body.send_timeout is not None
@@ -282,15 +280,19 @@ class Watch:
         try:
             await self._send_due()
             self.is_due = self.is_ending
-        except ClientDisconnected:
-            self._failed = True
-            self._is_cut_off = True
-            self._stop()
         except Exception as error:
-            self._error = error
-            self._stop()
+            self.fail(error)
         finally:
             self._beside = None
+
+    def fail(self, error: Exception) -> None:
+        """End the stream for what was raised in another task than the main one."""
+        if isinstance(error, OSError | ClientDisconnected):
+            self._failed = True
+            self._is_cut_off = True
+        else:
+            self._error = error
+        self._stop()
 
     # The client, the clock, the end
 

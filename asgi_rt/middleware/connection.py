@@ -49,7 +49,8 @@ class ShownConnection(Connection):
     def __init__(self, scope: Scope, hooked: Hooked, send: Send) -> None:
         self.scope = scope
         self._hooked = hooked
-        self._send = send
+        self.sends_on = send
+        """For `sends_from_anywhere`."""
         self._is_shown = False
 
     async def send_shown(self, message: Message) -> None:
@@ -64,7 +65,7 @@ class ShownConnection(Connection):
                 raise failed(self._hooked) from error
             self._is_shown = True
             message = head.message
-        await self._send(message)
+        await self.sends_on(message)
 
 
 async def show(message: Message, hooked: Hooked, connection: Connection) -> Message:

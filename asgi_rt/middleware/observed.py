@@ -34,9 +34,9 @@ class Observed:
         "_hooked",
         "_is_complete",
         "_outcome",
-        "_send",
         "_started",
         "passes_on",
+        "sends_on",
     )
 
     def __init__(
@@ -44,7 +44,8 @@ class Observed:
     ) -> None:
         self._hooked = hooked
         self._connection = connection
-        self._send = send
+        self.sends_on = send
+        """For `sends_from_anywhere`."""
         self._outcome = Outcome()
         self._is_complete = False
         self._head_at: float | None = None
@@ -70,7 +71,7 @@ class Observed:
                 message = await show(message, self._hooked, self._connection)
             self._head_at = _clock()
         try:
-            await self._send(message)
+            await self.sends_on(message)
         except BaseException as error:
             if isinstance(error, OSError):  # how a server says that the client has left
                 self._outcome.disconnected = True

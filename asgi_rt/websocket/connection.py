@@ -1,7 +1,7 @@
 """One WebSocket connection, as a handler sees it."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from asgi_rt.asgi import Scope
@@ -14,6 +14,7 @@ from asgi_rt.websocket.denial import denial_of, deny
 from asgi_rt.websocket.incoming import ANY, JSON, Messages
 from asgi_rt.websocket.link import Link
 from asgi_rt.websocket.outgoing import LARGE_BYTES
+from asgi_rt.websocket.pusher import Pusher
 from asgi_rt.websocket.session import Session
 
 __all__ = ["WebSocket"]
@@ -211,6 +212,10 @@ class WebSocket(HTTPConnection):
             self._link.look()
         await self._link.wait()
         return self._link.error()
+
+    def pusher(self, go_on: Callable[[Coroutine[Any, Any, None]], None]) -> Pusher:
+        """What sends over this connection from other tasks' turns: for those who serve many."""
+        return Pusher(self._link, go_on)
 
     def session(self) -> Session:
         """Tasks that end with this connection: `async with ws.session() as session`."""

@@ -40,14 +40,15 @@ class Flow:
         "_open_in",
         "_route",
         "_scope",
-        "_send",
         "passes_on",
+        "sends_on",
     )
 
     def __init__(self, metrics: Metrics, scope: Scope, receive: Receive, send: Send) -> None:
         self._metrics = metrics
         self._scope = scope
-        self._send = send
+        self.sends_on = send
+        """For `sends_from_anywhere`."""
         self._method = method_label(scope)
         self._route: str | None = None
         self._open_in: _Gauge | None = None
@@ -126,7 +127,7 @@ class HTTPFlow(Flow):
         # Before it is sent: what a server lets wait it has taken, though the wait be cancelled.
         if self._bytes_sent is not None:
             self._bytes_sent.inc(len(message.get("body", b"")))
-        await self._send(message)
+        await self.sends_on(message)
 
     def begin(self) -> None:
         self._metrics.in_progress.inc()
@@ -186,7 +187,7 @@ class WebSocketFlow(Flow):
     async def send(self, message: Message) -> None:
         if self._sent is not None and message["type"] == "websocket.send":
             self._sent.count(message)
-        await self._send(message)
+        await self.sends_on(message)
 
     def _open(self, route: str, head: Head) -> None:
         if head.status != _ACCEPTED:

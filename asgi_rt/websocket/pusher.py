@@ -1,0 +1,81 @@
+"""Sending over a WebSocket from the turn of whoever has something for its client."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from asgi_rt.http.servers import sends_from_anywhere
+from asgi_rt.websocket.closing import check_code
+from asgi_rt.websocket.link import Link
+from asgi_rt.websocket.outgoing import LoopOutgoing
+
+__all__ = ["Pusher"]
+
+
+class Pusher:
+    """What one connection offers to those who serve many. From any task of its event loop.
+
+    On asyncio, where who sends is the server itself, others may send by `send` as long as nothing
+    `is_due` and it is not `sending`: they set that, run the send up to where it waits, and have the
+    rest of it run by `carry_on`, or say by `fail` what it raised. `go_on` is then called in a task
+    of the connection's, with what is to be awaited.
+    """
+
+    __slots__ = ("_link", "_outgoing", "go_on", "pushed_in", "send", "sending", "sent_at")
+
+    def __init__(self, link: Link, go_on: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        self._link = link
+        self._outgoing = link.outgoing
+        self.send = link.outgoing.server_send
+        self.go_on = go_on
+        self.sending = False
+        """Whether what was pushed is not over. To be set by those who push, and by `go_on`."""
+        self.pushed_in = -1
+        """For those who push: in which turn of the event loop they did."""
+        self.sent_at = 0.0
+        """For those who push: when they did."""
+
+    @property
+    def can_push(self) -> bool:
+        """Whether others may ever send: who sends is the server's own, on asyncio."""
+        return isinstance(self._outgoing, LoopOutgoing) and sends_from_anywhere(self.send)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether somebody sends, or waits to, or the connection is not open."""
+        return not self._outgoing.is_free
+
+    def carry_on(self, step: Any, waits_for: Any) -> None:
+        """Run a send to its end that was begun elsewhere, and that waits for a future."""
+        assert isinstance(self._outgoing, LoopOutgoing)
+        self.go_on(self._outgoing.carry_on(step, waits_for))
+
+    def fail(self, error: Exception) -> None:
+        """A send has raised: find out what that means, and end the connection if it does."""
+        self.go_on(self._meet(error))
+
+    async def _meet(self, error: Exception) -> None:
+        if not isinstance(error, OSError | RuntimeError):
+            raise error
+        await self._outgoing.fail(error)
+
+    def start(self, func: Callable[[], Awaitable[None]]) -> None:
+        """Run `func` in a task beside the handler, which ends with it. What it raises is logged."""
+        assert self._link.beside is not None
+        self._link.beside.start(func)
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection from where nothing can be awaited."""
+        check_code(code)
+        self._link.fail(code, reason)
+
+    def tell(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called when the connection is over; at once where it is."""
+        self._link.tell(tell)
+
+    def untell(self, tell: Callable[[], None]) -> None:
+        """Take back what `tell` was given."""
+        self._link.untell(tell)
+
+    def require_open(self, doing: str) -> None:
+        """Raise LifecycleError before the connection was accepted, WebSocketClosed after it."""
+        self._link.require_open(doing)
