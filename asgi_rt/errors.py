@@ -11,6 +11,8 @@ AsgiRtError
 ├── DispatchError        a dispatch function used `call_next` or a body wrongly (a RuntimeError)
 ├── RouteError           a route that cannot be registered; names the route
 ├── ReverseError         no URL can be built from that name and those parameters
+├── HubError             a hub was used in a way that cannot work (a RuntimeError)
+├── BackplaneError       what carries a hub's messages between processes cannot be reached
 ├── LifespanError        an app, or an app mounted in it, did not start or stop
 └── MissingExtra         an optional dependency is absent (also an ImportError)
 ```
@@ -22,10 +24,12 @@ from typing import Any, Final, Literal
 
 __all__ = [
     "AsgiRtError",
+    "BackplaneError",
     "BodyOverrun",
     "ClientDisconnected",
     "DispatchError",
     "HTTPError",
+    "HubError",
     "LifecycleError",
     "LifespanError",
     "MissingExtra",
@@ -156,6 +160,14 @@ class RouteError(AsgiRtError):
 
 class ReverseError(AsgiRtError, LookupError):
     """No URL can be built from that route name and those parameters."""
+
+
+class HubError(AsgiRtError, RuntimeError):
+    """A hub, or a subscription, was used in a way that cannot work; the text says what to do."""
+
+
+class BackplaneError(AsgiRtError):
+    """What carries a hub's messages between processes cannot be reached, or refused a message."""
 
 
 class LifespanError(AsgiRtError):

@@ -1,0 +1,161 @@
+"""The backplane of one process: hubs that share one share their messages."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from asgi_rt.hub.backplane.places import Places
+from asgi_rt.hub.backplane.protocol import Health, Listener, Member
+from asgi_rt.hub.history import Expired, History, Page, TopicLogs
+from asgi_rt.hub.message import Cursor, Gap, Message
+from asgi_rt.hub.topics import PatternTree
+
+__all__ = ["MemoryBackplane"]
+
+MAX_HISTORY_BYTES = 64 * 1024 * 1024
+
+
+class MemoryBackplane:
+    """Messages, history and presence in the memory of one process.
+
+    `history` bounds each topic, None keeps nothing, and cursors are not given then.
+    `max_history_bytes` bounds all topics together. `epoch` begins every cursor, and must differ
+    from one start of the program to the next, as what None makes does.
+
+    Unlike other backplanes it takes effect at once, by the methods whose names end in `_nowait`.
+    May be made outside of any event loop; all else happens on one, from any of its tasks.
+    """
+
+    def __init__(
+        self,
+        *,
+        history: History | None = History(),  # noqa: B008 - it cannot be changed
+        max_history_bytes: int | None = MAX_HISTORY_BYTES,
+        epoch: str | None = None,
+    ) -> None:
+        if max_history_bytes is not None and not max_history_bytes >= 1:
+            raise ValueError(f"max_history_bytes is at least 1, or None, not {max_history_bytes}")
+        self._logs: TopicLogs[Message] | None = None
+        if history is not None:
+            self._logs = TopicLogs(history, max_bytes=max_history_bytes)
+        self._epoch = secrets.token_hex(6) if epoch is None else epoch
+        self._position = 0
+        self._routes: dict[Listener, PatternTree[bool]] = {}
+        self._places = Places()
+        self._last_message_at: float | None = None
+
+    @property
+    def history_messages(self) -> int:
+        """How many messages are kept."""
+        return 0 if self._logs is None else len(self._logs)
+
+    @property
+    def history_bytes(self) -> int:
+        """What their payloads add up to."""
+        return 0 if self._logs is None else self._logs.size_bytes
+
+    # At once
+
+    def close_nowait(self, listener: Listener) -> None:
+        """See `close`."""
+        self._routes.pop(listener, None)
+
+    def publish_nowait(self, message: Message, by: Listener | None = None) -> None:
+        """Number a message, keep it, and give it to all that listen but the one it comes `by`."""
+        self._position += 1
+        message.position = self._position
+        if self._logs is not None:
+            message.epoch = self._epoch
+            self._logs.append(
+                message.topic,
+                message,
+                position=self._position,
+                size_bytes=len(message.payload),
+                now=time.monotonic(),
+            )
+        self._last_message_at = time.time()
+        if len(self._routes) > 1 or by is None:
+            for listener, routes in tuple(self._routes.items()):
+                if listener is not by and routes.match(message.topic):
+                    listener.receive(message)
+
+    def subscribe_nowait(self, listener: Listener, pattern: str) -> None:
+        """See `subscribe`."""
+        self._routes.setdefault(listener, PatternTree()).set(pattern, True)
+
+    def unsubscribe_nowait(self, listener: Listener, pattern: str) -> None:
+        """See `unsubscribe`."""
+        routes = self._routes.get(listener)
+        if routes is not None:
+            routes.remove(pattern)
+            if not len(routes):
+                del self._routes[listener]
+
+    def cursor_nowait(self) -> Cursor | None:
+        """See `cursor`."""
+        return None if self._logs is None else Cursor(self._epoch, self._position)
+
+    def history_nowait(
+        self, patterns: Sequence[str], after: Cursor, *, limit: int
+    ) -> Page[Message] | Gap:
+        """See `history`."""
+        if self._logs is None:
+            return Gap("unknown", None, None)
+        now_at = str(Cursor(self._epoch, self._position))
+        if after.epoch != self._epoch or after.position > self._position:
+            return Gap("unknown", None, now_at)
+        page = self._logs.after(patterns, after.position, now=time.monotonic(), limit=limit)
+        return Gap("expired", None, now_at) if isinstance(page, Expired) else page
+
+    def newest_nowait(self, patterns: Sequence[str], count: int) -> list[Message]:
+        """See `newest`."""
+        if self._logs is None:
+            return []
+        return self._logs.newest(patterns, count, now=time.monotonic())
+
+    def health(self) -> Health:
+        return Health(connected=True, last_message_at=self._last_message_at)
+
+    # As every backplane does it
+
+    async def open(self, listener: Listener) -> None:
+        pass  # it carries messages for whoever is subscribed
+
+    async def close(self, listener: Listener) -> None:
+        self.close_nowait(listener)
+
+    async def publish(self, message: Message) -> Cursor | None:
+        self.publish_nowait(message)
+        return None if self._logs is None else Cursor(self._epoch, message.position)
+
+    async def subscribe(self, listener: Listener, pattern: str) -> None:
+        self.subscribe_nowait(listener, pattern)
+
+    async def unsubscribe(self, listener: Listener, pattern: str) -> None:
+        self.unsubscribe_nowait(listener, pattern)
+
+    async def cursor(self) -> Cursor | None:
+        return self.cursor_nowait()
+
+    async def history(
+        self, patterns: Sequence[str], after: Cursor, *, limit: int
+    ) -> Page[Message] | Gap:
+        return self.history_nowait(patterns, after, limit=limit)
+
+    async def newest(self, patterns: Sequence[str], count: int) -> list[Message]:
+        return self.newest_nowait(patterns, count)
+
+    async def enter(
+        self, topic: str, member: str, connection: str, metadata: Any
+    ) -> Literal["joined", "updated"]:
+        return self._places.enter(topic, member, connection, metadata, now=time.time())
+
+    async def leave(self, topic: str, member: str, connection: str) -> bool:
+        return self._places.leave(topic, member, connection)
+
+    async def members(self, topic: str) -> list[Member]:
+        return self._places.members(topic)
+
+    async def member_count(self, topic: str) -> int:
+        return self._places.count(topic)

@@ -1,0 +1,126 @@
+"""Reading what a subscriber has missed, until it can go on with what is published now.
+
+History is read page by page, and not put into the mailbox, which is for what is published later and
+may be smaller than what was missed. Who reads slowly reads old pages; what is published meanwhile
+is found in a later page. Only when nothing is left to read does the subscriber go live.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from asgi_rt.hub.backplane.memory import MemoryBackplane
+from asgi_rt.hub.backplane.protocol import Backplane
+from asgi_rt.hub.history import Page
+from asgi_rt.hub.message import Cursor, Gap, Message, parse_cursor
+
+__all__ = ["CatchUp"]
+
+_PAGE: Final = 64
+
+
+class CatchUp:
+    """One subscriber's way through history. One task at a time."""
+
+    __slots__ = (
+        "_ahead",
+        "_must_repeat",
+        "_place",
+        "_topics",
+        "_wants",
+        "recovered",
+        "replayed",
+        "seen",
+        "through",
+    )
+
+    def __init__(self, topics: tuple[str, ...], wants: Callable[[Message], bool]) -> None:
+        self._topics = topics
+        self._wants = wants
+        self._ahead: deque[Message | Gap] = deque()
+        # Where to read on; None when nothing is left to read.
+        self._place: Cursor | None = None
+        self._must_repeat = False
+        self.through: Cursor | None = None
+        """Everything up to here is given by this, so it is not to be given again."""
+        self.seen = 0
+        """The position of the newest message that was published meanwhile."""
+        self.recovered: bool | None = None
+        """Whether all that was missed can be given, as far as it is known."""
+        self.replayed = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left that was published before the subscriber went live."""
+        return self._place is None and not self._ahead
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what is published now need not be read here."""
+        return self._place is None
+
+    @property
+    def must_read(self) -> bool:
+        """Whether what comes next must be read first."""
+        return self._place is not None and not self._ahead
+
+    def begin(self, after: str, newest: Cursor | None) -> None:
+        """Begin behind the place that a client says; `newest` is where everybody else is."""
+        self._place = parse_cursor(after)
+        if self._place is None:
+            self.recovered = False
+            self._ahead.append(Gap("unknown", None, None if newest is None else str(newest)))
+            self._go_on_behind(newest)
+
+    def begin_with(self, newest: list[Message], place: Cursor | None) -> None:
+        """Begin with these messages, and read on behind a place, and behind the last of them."""
+        self._ahead.extend(message for message in newest if self._wants(message))
+        if place is not None and newest:
+            place = Cursor(place.epoch, max(place.position, newest[-1].position))
+        self._go_on_behind(place)
+
+    def lose(self) -> None:
+        """Messages may have been lost that were not read yet: what is being read may lack them."""
+        self._must_repeat = True
+
+    def take(self) -> Message | Gap | None:
+        """What comes next, if it has been read."""
+        if not self._ahead:
+            return None
+        item = self._ahead.popleft()
+        self.replayed += isinstance(item, Message)
+        return item
+
+    def read_nowait(self, backplane: MemoryBackplane) -> None:
+        """Read on, where that takes no wait."""
+        if self._place is not None:
+            self._must_repeat = False
+            page = backplane.history_nowait(self._topics, self._place, limit=_PAGE)
+            self._take_in(self._place, page)
+
+    async def read(self, backplane: Backplane) -> None:
+        """Read on. Cancelling it loses nothing."""
+        place = self._place
+        if place is not None:
+            self._must_repeat = False
+            page = await backplane.history(self._topics, place, limit=_PAGE)
+            if self._place is place:
+                self._take_in(place, page)
+
+    def _take_in(self, place: Cursor, page: Page[Message] | Gap) -> None:
+        if self.recovered is None:
+            self.recovered = not isinstance(page, Gap)
+        if isinstance(page, Gap):
+            self._ahead.append(page)
+            self._go_on_behind(None if page.id is None else parse_cursor(page.id))
+            return
+        self._ahead.extend(message for message in page.items if self._wants(message))
+        self.through = Cursor(place.epoch, page.through)
+        is_last = page.is_last and self.seen <= page.through and not self._must_repeat
+        self._place = None if is_last else self.through
+
+    def _go_on_behind(self, place: Cursor | None) -> None:
+        """Read on behind a place, if something came after it meanwhile."""
+        self.through = place
+        is_behind = place is not None and (self.seen > place.position or self._must_repeat)
+        self._place = place if is_behind else None

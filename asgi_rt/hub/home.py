@@ -1,0 +1,131 @@
+"""The event loop that a hub belongs to while somebody is subscribed, or it is held open."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
+from typing import Any, Final, TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+
+from asgi_rt.errors import HubError
+
+__all__ = ["Home"]
+
+T = TypeVar("T")
+
+_ELSEWHERE: Final = (
+    "this hub belongs to another event loop, where it has subscribers: publish by"
+    " `publish_from_thread`, or give each event loop a hub of its own and both one backplane"
+)
+_NOWHERE: Final = (
+    "a hub is used on an event loop, and none runs in this thread: publish by `publish_from_thread`"
+)
+_NOT_YET: Final = (
+    "this hub is on no event loop yet: hold it open there, by `async with hub:` in the app's"
+    " lifespan, before other threads publish"
+)
+_WOULD_WAIT: Final = (
+    "`publish_from_thread` waits, and would have the event loop of this thread wait for it: here,"
+    " `await publish(...)` or call `publish_nowait(...)`"
+)
+_OVER: Final = "the event loop of this hub is over"
+# How often a waiting thread looks whether the event loop is still there, and how long it waits for
+# one that is too busy to keep the time itself.
+_LOOK_SECONDS: Final = 0.25
+_GRACE_SECONDS: Final = 1.0
+
+
+class Home:
+    """Which event loop, and which thread, a hub is used on."""
+
+    __slots__ = ("_loop", "_thread", "_token")
+
+    def __init__(self) -> None:
+        self._loop: Any = None
+        self._thread: int | None = None
+        self._token: anyio.lowlevel.EventLoopToken | None = None
+
+    def enter(self, *, is_held: bool) -> None:
+        """Be on the event loop that runs here. Raises HubError where none does, or a wrong one.
+
+        A hub that is not held is taken along to whichever loop it is used on.
+        """
+        if self._is_here():
+            return
+        if is_held:
+            raise HubError(_ELSEWHERE)
+        try:
+            self._token = anyio.lowlevel.current_token()
+        except RuntimeError:
+            raise HubError(_NOWHERE) from None
+        self._loop = self._token.native_token
+        self._thread = threading.get_ident()
+
+    def run_from_thread(
+        self, function: Callable[[], Coroutine[Any, Any, T]], timeout: float | None
+    ) -> T:
+        """Run a function on the event loop, which keeps to `timeout` itself, and wait for it.
+
+        Raises HubError where there is none any more, or where it would wait for itself.
+        """
+        if _runs_here():
+            raise HubError(_WOULD_WAIT)
+        if self._token is None:
+            raise HubError(_NOT_YET)
+        try:
+            if isinstance(self._loop, asyncio.AbstractEventLoop):
+                return _run_on_asyncio(self._loop, function, timeout)
+            return anyio.from_thread.run(function, token=self._token)
+        except anyio.RunFinishedError:
+            raise HubError(_OVER) from None
+
+    def _is_here(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return threading.get_ident() == self._thread and _native_token() is self._loop
+
+
+def _run_on_asyncio(
+    loop: asyncio.AbstractEventLoop,
+    function: Callable[[], Coroutine[Any, Any, T]],
+    timeout: float | None,
+) -> T:
+    """As `anyio.from_thread.run`, which would wait for ever for a loop that ends meanwhile."""
+    step = function()
+    try:
+        future = asyncio.run_coroutine_threadsafe(step, loop)
+    except RuntimeError:
+        step.close()
+        raise HubError(_OVER) from None
+    gives_up_at = None if timeout is None else time.monotonic() + timeout + _GRACE_SECONDS
+    try:
+        while True:
+            try:
+                return future.result(_LOOK_SECONDS)
+            except TimeoutError:
+                if future.done() or (gives_up_at is not None and time.monotonic() >= gives_up_at):
+                    raise
+                if loop.is_closed():
+                    step.close()
+                    raise HubError(_OVER) from None
+    except CancelledError:
+        raise HubError(_OVER) from None
+    finally:
+        future.cancel()
+
+
+def _native_token() -> Any:
+    try:
+        return anyio.lowlevel.current_token().native_token
+    except RuntimeError:
+        return None
+
+
+def _runs_here() -> bool:
+    """Whether an event loop runs in this thread."""
+    return _native_token() is not None

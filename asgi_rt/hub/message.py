@@ -1,0 +1,136 @@
+"""One published message, and what stands for messages that are missing."""
+
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
+
+from asgi_rt.codec import dump_json, load_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Cursor", "Gap", "Kind", "Message", "parse_cursor"]
+
+Kind: TypeAlias = Literal["text", "json", "bytes"]
+
+_UNREAD: Final = object()
+_MAX_WIRES: Final = 8
+_CURSOR: Final = re.compile(r"([!-~]{1,64})-(0|[1-9][0-9]{0,17})")
+
+
+class Cursor(NamedTuple):
+    """A place in all that was published: `epoch` tells one run of a backplane from others."""
+
+    epoch: str
+    position: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.position}"
+
+
+def parse_cursor(text: str) -> Cursor | None:
+    """The cursor that a client gives back; None for what was never one."""
+    found = _CURSOR.fullmatch(text)
+    return None if found is None else Cursor(found[1], int(found[2]))
+
+
+class Gap(NamedTuple):
+    """Messages that a subscriber does not get, in the place where they are missing.
+
+    `reason` is "overflow" (it was too slow for its mailbox), "expired" (they are not kept any
+    more), "unknown" (its cursor is of another run, or malformed) or "outage" (the backplane was
+    away). `missed` is how many, None where nobody knows. `id` is where it goes on.
+    """
+
+    reason: Literal["overflow", "expired", "unknown", "outage"]
+    missed: int | None
+    id: str | None
+
+
+class Message:
+    """What was published, made once for all who get it. Not to be changed by any of them."""
+
+    __slots__ = (
+        "_data",
+        "_wires",
+        "epoch",
+        "exclude",
+        "key",
+        "kind",
+        "payload",
+        "position",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        topic: str,
+        payload: bytes,
+        kind: Kind,
+        *,
+        key: str | None = None,
+        exclude: str | None = None,
+    ) -> None:
+        self.topic = topic
+        self.payload = payload
+        """Its data as bytes: the text as UTF-8, the JSON document, or the bytes themselves."""
+        self.kind: Kind = kind
+        """Whether its data is a text, a value that was made JSON, or bytes."""
+        self.key = key
+        """What it replaces messages of, for subscribers that coalesce; None is its topic."""
+        self.exclude = exclude
+        """The origin whose subscribers do not get it."""
+        self.position = 0
+        """Where it stands in all that was published; the backplane says it."""
+        self.epoch: str | None = None
+        """What its id begins with, where it can be asked for by it."""
+        self._data: Any = _UNREAD
+        self._wires: dict[Any, Any] | None = None
+
+    @classmethod
+    def of(
+        cls, topic: str, data: Any, *, key: str | None = None, exclude: str | None = None
+    ) -> "Message":
+        """A message that holds `data`, as it is now.
+
+        Raises TypeError for what cannot be made JSON, and ValueError for a text with lone
+        surrogates, which no wire carries.
+        """
+        if isinstance(data, str):
+            return cls(topic, data.encode("utf-8"), "text", key=key, exclude=exclude)
+        if isinstance(data, bytes | bytearray | memoryview):
+            return cls(topic, bytes(cast("bytes", data)), "bytes", key=key, exclude=exclude)
+        return cls(topic, dump_json(data), "json", key=key, exclude=exclude)
+
+    @property
+    def id(self) -> str | None:
+        """The cursor after which what follows it can be asked for; None without history."""
+        return None if self.epoch is None else f"{self.epoch}-{self.position}"
+
+    @property
+    def data(self) -> Any:
+        """What was published: str, bytes, or what its JSON holds; read once, the same for all."""
+        if self._data is _UNREAD:
+            if self.kind == "json":
+                self._data = load_json(self.payload)
+            else:
+                self._data = self.payload.decode("utf-8") if self.kind == "text" else self.payload
+        return self._data
+
+    def wire(self, encode: "Callable[[Message], Any]") -> Any:
+        """What `encode` makes of this message, made once for all who ask with the same `encode`.
+
+        That is so for the first eight. A message may be kept for long, and each subscriber may have
+        come with a function of its own.
+        """
+        wires = self._wires
+        if wires is None:
+            wires = self._wires = {}
+        made = wires.get(encode, _UNREAD)
+        if made is _UNREAD:
+            made = encode(self)
+            if len(wires) < _MAX_WIRES:
+                wires[encode] = made
+        return made
+
+    def __repr__(self) -> str:
+        return f"<Message {self.topic!r} {self.kind} of {len(self.payload)} bytes, id {self.id}>"

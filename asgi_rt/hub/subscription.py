@@ -1,0 +1,404 @@
+"""One subscriber: what it is to get, and what waits for it."""
+
+import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+import anyio
+import anyio.lowlevel
+
+from asgi_rt.errors import HubError
+from asgi_rt.hub.catch_up import CatchUp
+from asgi_rt.hub.mailbox import Lost, Mailbox, MailboxCounters, Offer, Overflow
+from asgi_rt.hub.message import Cursor, Gap, Message
+from asgi_rt.hub.outcome import SubscriptionSnapshot
+from asgi_rt.hub.registry import Encode, Lane, Registry, Sink
+from asgi_rt.hub.tickets import Ticket, Tickets
+
+__all__ = ["Filter", "Subscription"]
+
+Filter: TypeAlias = Callable[[Message], bool]
+
+# How many are given to who iterates before others have their turn.
+_TAKEN_IN_ONE_GO: Final = 64
+_logger = logging.getLogger("asgi_rt.hub")
+
+
+class Subscription:
+    """What `Hub.subscribe` gives: an async context manager, and inside it an async iterator.
+
+    It gives each `Message`, and a `Gap` in the place of messages that are missing. It ends when the
+    hub is closed and nothing is left, and when the policy has sent the subscriber away, which
+    `is_disconnected` tells. For one task at a time; a wait that is cancelled loses nothing.
+    """
+
+    __slots__ = (
+        "_bell",
+        "_catch_up",
+        "_history",
+        "_is_entered",
+        "_is_finishing",
+        "_is_live",
+        "_is_over",
+        "_registry",
+        "_taken",
+        "_through",
+        "_tickets",
+        "after",
+        "close_code",
+        "connected",
+        "encode",
+        "filter",
+        "filter_errors",
+        "id",
+        "is_choosy",
+        "is_disconnected",
+        "lane",
+        "mailbox",
+        "origin",
+        "recovered",
+        "replayed",
+        "sink",
+        "start_cursor",
+        "topics",
+    )
+
+    def __init__(
+        self,
+        registry: Registry,
+        mailbox: Mailbox[Message | Gap],
+        topics: tuple[str, ...],
+        *,
+        id: str,  # noqa: A002 - the public name
+        origin: str | None = None,
+        after: str | None = None,
+        history: int = 0,
+        filter: Filter | None = None,  # noqa: A002 - the public name
+        close_code: int = 1013,
+    ) -> None:
+        self._registry = registry
+        self.mailbox = mailbox
+        """What waits for it. Whoever pushes past it counts that there."""
+        self.topics = topics
+        """The topics and patterns it is subscribed to."""
+        self.id = id
+        """Its name among all subscriptions."""
+        self.origin = id if origin is None else origin
+        """It does not get what is published with `exclude` and this name."""
+        self.filter = filter
+        """What tells whether it gets a message of its topics; None for all of them."""
+        self.is_choosy = filter is not None
+        """Whether there are messages that it does not want, those with `exclude` apart."""
+        self.close_code = close_code
+        """The code with which a WebSocket is closed that is sent away."""
+        self.connected: list[str] = []
+        """The topics that the backplane brings for it."""
+        self.after = after
+        """The cursor behind which it begins; to be changed before it is entered, if at all."""
+        self._history = history
+        self._catch_up: CatchUp | None = None
+        self._tickets: Tickets | None = None
+        # Up to where history was read, while the backplane may still bring what was read there.
+        self._through: Cursor | None = None
+        self._taken = 0
+        self._bell: anyio.Event | None = None
+        self._is_entered = False
+        self._is_live = False
+        self._is_finishing = False
+        self._is_over = False
+        self.sink: Sink | None = None
+        """Who is woken instead of the one who iterates."""
+        self.lane: Lane | None = None
+        """The connection while it is idle and nothing waits, so that it can be pushed to."""
+        self.encode: Encode | None = None
+        """What makes the ASGI message that is pushed."""
+        self.is_disconnected = False
+        """Whether it was sent away, as it was too slow and its policy is to disconnect."""
+        self.recovered: bool | None = None
+        """Whether all that came after its cursor can be given; None where it had none."""
+        self.replayed = 0
+        """Messages that it got from history."""
+        self.filter_errors = 0
+        """How often its filter has raised: the message was not for it then."""
+        self.start_cursor: Cursor | None = None
+        """Where it began, once it has; None without history."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message | Gap:
+        if not self._is_entered:
+            raise HubError("a subscription is iterated inside of `async with`, which begins it")
+        self._taken += 1
+        if self._taken == _TAKEN_IN_ONE_GO:
+            self._taken = 0
+            await anyio.lowlevel.checkpoint()
+        while (item := self.take()) is None:
+            if self.must_load:
+                await self.load()
+            elif self.is_over:
+                raise StopAsyncIteration
+            else:
+                await self._wait()
+        return item
+
+    @property
+    def policy(self) -> Overflow:
+        """What becomes of messages when it is slow."""
+        return self.mailbox.policy
+
+    @property
+    def counters(self) -> MailboxCounters:
+        """What was published to it since it caught up, and what became of that."""
+        return self.mailbox.counters
+
+    @property
+    def snapshot(self) -> SubscriptionSnapshot:
+        """How it fares."""
+        return SubscriptionSnapshot(
+            self.id,
+            self.topics,
+            self.policy.value,
+            replayed=self.replayed,
+            **self.counters._asdict(),
+        )
+
+    # Beginning and end
+
+    def start_nowait(self) -> None:
+        """Subscribe, where the hub's backplane is that of this process."""
+        local = self._registry.local
+        assert local is not None
+        self._enter()
+        try:
+            self.start_cursor = local.cursor_nowait()
+            if self.after is not None:
+                self._catch_up = CatchUp(self.topics, self._is_for_it)
+                self._catch_up.begin(self.after, self.start_cursor)
+                self._catch_up.read_nowait(local)
+            elif self._history:
+                self._catch_up = CatchUp(self.topics, self._is_for_it)
+                self._catch_up.begin_with(local.newest_nowait(self.topics, self._history), None)
+        except BaseException:
+            self.end()
+            raise
+        self._go_on()
+
+    async def start(self) -> None:
+        """Subscribe. What is published after it returned is not missed."""
+        if self._registry.local is not None:
+            self.start_nowait()
+            return
+        self._enter()
+        # It notes what comes before it is known where to begin.
+        self._catch_up = catch_up = CatchUp(self.topics, self._is_for_it)
+        try:
+            await self._registry.connect(self)
+            backplane = self._registry.backplane
+            self.start_cursor = await backplane.cursor()
+            if self.after is not None:
+                catch_up.begin(self.after, self.start_cursor)
+            else:
+                newest = await backplane.newest(self.topics, self._history) if self._history else []
+                catch_up.begin_with(newest, self.start_cursor)
+            await catch_up.read(backplane)
+        except BaseException:
+            await self.aclose()
+            raise
+        self._go_on()
+
+    def _enter(self) -> None:
+        if self._is_entered:
+            raise HubError("a subscription is entered once; ask the hub for another")
+        self._registry.admit(self)
+        self._is_entered = True
+
+    async def aclose(self) -> None:
+        """Unsubscribe; what waits is dropped. May be repeated."""
+        self.end()
+        if self._registry.local is None:
+            with anyio.CancelScope(shield=True):
+                await self._registry.disconnect(self)
+
+    def end(self) -> None:
+        """Unsubscribe at once, as far as this process is concerned."""
+        self._is_over = True
+        self._is_live = False
+        self._catch_up = None
+        if self._tickets is not None:
+            self._tickets.drop_all(self.mailbox)
+        self.mailbox.close()
+        self._registry.dismiss(self)
+        self._ring()
+
+    def finish(self) -> None:
+        """End when what waits was given."""
+        self._is_finishing = True
+        self._ring()
+
+    # What comes next
+
+    def take(self) -> Message | Gap | None:
+        """What comes next, if it is there; never waits."""
+        if self._catch_up is not None:
+            item = self._take_missed(self._catch_up)
+            if item is not None or not self._is_live:
+                return item
+        taken = self.mailbox.take()
+        if self._tickets:
+            self._tickets.admit(self.mailbox)
+        return Gap("overflow", taken.missed, None) if isinstance(taken, Lost) else taken
+
+    @property
+    def must_load(self) -> bool:
+        """Whether what comes next must be asked of the backplane, by `load`."""
+        return self._catch_up is not None and self._catch_up.must_read
+
+    async def load(self) -> None:
+        """Ask the backplane for what comes next. Cancelling it loses nothing."""
+        catch_up = self._catch_up
+        if catch_up is not None:
+            await catch_up.read(self._registry.backplane)
+            self._go_on()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing comes any more."""
+        has_more = self._catch_up is not None or self.mailbox or self._tickets
+        return self._is_over or (self._is_finishing and not has_more)
+
+    def _take_missed(self, catch_up: CatchUp) -> Message | Gap | None:
+        local = self._registry.local
+        while True:
+            item = catch_up.take()
+            if item is not None or not catch_up.must_read or local is None:
+                break
+            catch_up.read_nowait(local)
+        self._go_on()
+        return item
+
+    def _go_on(self) -> None:
+        """Take part in what is published, once nothing is left to read."""
+        catch_up = self._catch_up
+        if catch_up is None:
+            self._is_live = not self._is_over
+            return
+        if self.after is not None:
+            self.recovered = catch_up.recovered
+        self.replayed = catch_up.replayed
+        was_live, self._is_live = self._is_live, catch_up.is_live
+        if self._is_live and not was_live and self._registry.local is None:
+            self._through = catch_up.through
+            self.is_choosy = self.filter is not None or self._through is not None
+        if catch_up.is_done:
+            self._catch_up = None
+
+    async def _wait(self) -> None:
+        if self._bell is None:
+            self._bell = anyio.Event()
+        await self._bell.wait()
+
+    def _ring(self) -> None:
+        self.lane = None
+        if self.sink is not None:
+            self.sink.wake()
+        if self._bell is not None:
+            self._bell.set()
+            self._bell = None
+
+    # For the hub
+
+    def wants(self, message: Message) -> bool:
+        """Whether a message of its topics is for it, and was not read in history before."""
+        if self._through is not None and self._was_read(message, self._through):
+            return False
+        return self._is_for_it(message)
+
+    def _was_read(self, message: Message, through: Cursor) -> bool:
+        if message.epoch == through.epoch and message.position <= through.position:
+            return True
+        # They come in order: no more are late.
+        self._through = None
+        self.is_choosy = self.filter is not None
+        return False
+
+    def _is_for_it(self, message: Message) -> bool:
+        if message.exclude is not None and message.exclude == self.origin:
+            return False
+        if self.filter is None:
+            return True
+        try:
+            return bool(self.filter(message))
+        except Exception:
+            self.filter_errors += 1
+            if self.filter_errors == 1:
+                _logger.exception("the filter of %s failed: the message is not for it", self.id)
+            return False
+
+    def offer(self, message: Message) -> Offer:
+        """Have a message wait that it wants and that could not be pushed."""
+        if self._is_finishing:
+            return Offer.CLOSED
+        if not self._is_live:
+            if self._catch_up is None:
+                return Offer.CLOSED
+            # It will be read there.
+            self._catch_up.seen = max(self._catch_up.seen, message.position)
+            return Offer.KEPT
+        if self._tickets:
+            return Offer.FULL
+        key = message.topic if message.key is None else message.key
+        offer = self.mailbox.offer(message, len(message.payload), key)
+        if offer is Offer.OVERFLOWED:
+            self.is_disconnected = True
+            self.end()
+        elif self.sink is not None or self._bell is not None:
+            self._ring()
+        return offer
+
+    def queue(self, message: Message) -> Ticket:
+        """Have a message wait that there was no room for, and its publisher with it."""
+        if self._tickets is None:
+            self._tickets = Tickets()
+        return self._tickets.add(message)
+
+    def give_up(self, ticket: Ticket) -> None:
+        """Drop a message that waits for room; counted."""
+        if self._tickets is not None:
+            self._tickets.discard(ticket, self.mailbox)
+
+    def lose(self) -> None:
+        """Count a message that there was no room for, and tell of it in its place."""
+        if self._tickets:
+            self._tickets.lose()
+        else:
+            self.mailbox.lose()
+        self._ring()
+
+    def tell_outage(self) -> None:
+        """Have it told that messages may be missing here."""
+        if not self._is_live:
+            if self._catch_up is not None:
+                self._catch_up.lose()  # what it reads after this is whole
+            return
+        offer = self.mailbox.offer(Gap("outage", None, None), 0)
+        if offer is Offer.OVERFLOWED:
+            self.is_disconnected = True
+            self.end()
+        elif offer is Offer.FULL:
+            self.lose()
+        else:
+            self._ring()

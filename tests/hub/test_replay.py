@@ -1,0 +1,503 @@
+"""Who comes back gets what was missed and what comes now: in order, once, or one gap told."""
+
+import random
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from hub.lagging_backplane import LaggingBackplane
+from hub.reading import DEADLINE, read, waiting
+
+from asgi_rt.errors import BackplaneError
+from asgi_rt.hub import Gap, History, Hub, Message, Overflow
+from asgi_rt.hub.backplane.memory import MemoryBackplane
+
+ALL = History(max_count=None, max_bytes=None)
+
+
+@asynccontextmanager
+async def hub_of(kind, history=ALL):
+    """A hub on memory, or on a backplane that lags."""
+    if kind == "memory":
+        async with Hub(history=history) as hub:
+            yield hub
+        return
+    backplane = LaggingBackplane(history=history)
+    async with anyio.create_task_group() as group:
+        await group.start(backplane.deliver)
+        async with Hub(backplane=backplane) as hub:
+            yield hub
+        group.cancel_scope.cancel()
+    assert backplane.listeners == 0
+
+
+kinds = pytest.mark.parametrize("kind", ["memory", "lagging"])
+
+
+def epoch(hub):
+    backplane = hub.backplane
+    return (backplane if hub.local else backplane.memory)._epoch
+
+
+@kinds
+async def test_what_came_after_a_cursor_is_given_and_then_what_comes_now(kind):
+    async with hub_of(kind) as hub:
+        ids = [(await hub.publish("a", number)).id for number in range(5)]
+        async with hub.subscribe("a", after=ids[1]) as subscription:
+            assert subscription.recovered is True
+            await hub.publish("a", 5)
+            assert await read(subscription, 4) == [2, 3, 4, 5]
+            assert subscription.replayed == 3
+
+
+@kinds
+async def test_ids_are_where_to_go_on(kind):
+    async with hub_of(kind) as hub:
+        for number in range(5):
+            await hub.publish("a", number)
+        cursor = f"{epoch(hub)}-0"
+        for number in range(5):
+            async with hub.subscribe("a", after=cursor) as subscription:
+                with anyio.fail_after(DEADLINE):
+                    message = await anext(subscription)
+                assert message.data == number
+                cursor = message.id
+
+
+@kinds
+async def test_nothing_is_replayed_without_a_cursor(kind):
+    async with hub_of(kind) as hub:
+        await hub.publish("a", 1)
+        async with hub.subscribe("a") as subscription:
+            await hub.publish("a", 2)
+            assert await read(subscription, 1) == [2]
+            assert (subscription.recovered, subscription.replayed) == (None, 0)
+
+
+@kinds
+async def test_where_a_subscription_begins_is_a_cursor_too(kind):
+    async with hub_of(kind) as hub:
+        await hub.publish("a", 1)
+        async with hub.subscribe("a") as subscription:
+            cursor = str(subscription.start_cursor)
+        await hub.publish("a", 2)
+        async with hub.subscribe("a", after=cursor) as subscription:
+            assert await read(subscription, 1) == [2]
+
+
+@kinds
+async def test_the_last_messages_are_given_first_where_asked_for(kind):
+    async with hub_of(kind) as hub:
+        for number in range(5):
+            await hub.publish("a", number)
+            await hub.publish("other", number)
+        async with hub.subscribe("a", history=2) as subscription:
+            await hub.publish("a", 5)
+            assert await read(subscription, 3) == [3, 4, 5]
+            assert (subscription.recovered, subscription.replayed) == (None, 2)
+
+
+@kinds
+async def test_history_of_a_topic_that_has_none_is_empty(kind):
+    async with hub_of(kind) as hub, hub.subscribe("a", history=10) as subscription:
+        await hub.publish("a", 1)
+        assert await read(subscription, 1) == [1]
+
+
+@kinds
+@pytest.mark.parametrize("cursor", ["", "nonsense", "-1", "a-1\n", "other-7", "x" * 500 + "-1"])
+async def test_a_cursor_of_another_run_is_one_gap_and_then_what_comes_now(kind, cursor):
+    async with hub_of(kind) as hub:
+        await hub.publish("a", 1)
+        async with hub.subscribe("a", after=cursor) as subscription:
+            assert subscription.recovered is False
+            await hub.publish("a", 2)
+            gap, item = await read(subscription, 2)
+            assert (gap.reason, gap.missed, item) == ("unknown", None, 2)
+        async with hub.subscribe("a", after=gap.id) as subscription:
+            assert await read(subscription, 1) == [2]
+
+
+@kinds
+async def test_a_cursor_that_was_never_given_is_one_gap(kind):
+    async with hub_of(kind) as hub:
+        await hub.publish("a", 1)
+        async with hub.subscribe("a", after=f"{epoch(hub)}-99") as subscription:
+            await hub.publish("a", 2)
+            gap, item = await read(subscription, 2)
+            assert (gap.reason, item) == ("unknown", 2)
+
+
+@kinds
+async def test_what_is_not_kept_any_more_is_one_gap_and_no_partial_replay(kind):
+    async with hub_of(kind, History(max_count=3)) as hub:
+        ids = [(await hub.publish("a", number)).id for number in range(6)]
+        async with hub.subscribe("a", after=ids[0]) as subscription:
+            assert subscription.recovered is False
+            await hub.publish("a", 6)
+            gap, item = await read(subscription, 2)
+            assert (gap.reason, item) == ("expired", 6)
+
+
+@kinds
+async def test_without_history_a_cursor_is_unknown(kind):
+    async with hub_of(kind, None) as hub:
+        assert (await hub.publish("a", 1)).id is None
+        async with hub.subscribe("a", after="x-1", history=5) as subscription:
+            await hub.publish("a", 2)
+            assert await read(subscription, 2) == [Gap("unknown", None, None), 2]
+            assert subscription.start_cursor is None
+
+
+@kinds
+async def test_history_ten_times_the_mailbox_is_read_whatever_the_policy(kind):
+    for policy in Overflow:
+        async with hub_of(kind) as hub:
+            first = (await hub.publish("a", 0)).id
+            for number in range(1, 161):
+                await hub.publish("a", number)
+            async with hub.subscribe(
+                "a", after=first, policy=policy, max_messages=16
+            ) as subscription:
+                assert await read(subscription, 160) == list(range(1, 161))
+                assert subscription.counters.dropped == 0
+                await hub.publish("a", 161)
+                assert await read(subscription, 1) == [161]
+
+
+@kinds
+async def test_a_publisher_never_waits_for_who_still_reads_history(kind):
+    async with hub_of(kind) as hub:
+        first = (await hub.publish("a", 0)).id
+        for number in range(1, 200):
+            await hub.publish("a", number)
+        async with hub.subscribe(
+            "a", after=first, policy=Overflow.BLOCK, max_messages=1
+        ) as subscription:
+            with anyio.fail_after(DEADLINE):
+                for number in range(200, 300):
+                    await hub.publish("a", number)
+            assert await read(subscription, 299) == list(range(1, 300))
+
+
+@kinds
+async def test_who_reads_slower_than_history_is_dropped_gets_one_gap(kind):
+    async with hub_of(kind, History(max_count=100)) as hub:
+        first = (await hub.publish("a", 0)).id
+        for number in range(1, 101):
+            await hub.publish("a", number)
+        async with hub.subscribe("a", after=first) as subscription:
+            assert await read(subscription, 1) == [1]
+            for number in range(101, 401):
+                await hub.publish("a", number)
+            items = await read(subscription, 64)
+            gap = items.pop()
+            assert items == list(range(2, 65))
+            assert gap.reason == "expired"
+            await hub.publish("a", 401)
+            assert await read(subscription, 1) == [401]
+
+
+@kinds
+async def test_patterns_are_replayed_in_the_order_of_publishing(kind):
+    async with hub_of(kind) as hub:
+        first = (await hub.publish("x", 0)).id
+        for number in range(1, 200):
+            await hub.publish(f"a.{number % 7}", number)
+            await hub.publish("other", None)
+        async with hub.subscribe("a.*", "a.1", "none", after=first) as subscription:
+            assert await read(subscription, 199) == list(range(1, 200))
+
+
+@kinds
+async def test_own_messages_are_excluded_from_replay_too(kind):
+    async with hub_of(kind) as hub:
+        first = (await hub.publish("a", 0)).id
+        await hub.publish("a", 1, exclude="ann")
+        await hub.publish("a", 2)
+        async with (
+            hub.subscribe("a", after=first, origin="ann") as ann,
+            hub.subscribe("a", after=first, origin="bob") as bob,
+            hub.subscribe("a", history=3, origin="ann") as again,
+        ):
+            assert await read(ann, 1) == [2]
+            assert await read(bob, 2) == [1, 2]
+            assert await read(again, 2) == [0, 2]
+
+
+@kinds
+async def test_a_filter_applies_to_replay_too(kind):
+    async with hub_of(kind) as hub:
+        first = (await hub.publish("a", 0)).id
+        for number in range(1, 300):
+            await hub.publish("a", number)
+        async with hub.subscribe(
+            "a", after=first, filter=lambda message: message.data % 50 == 0
+        ) as subscription:
+            await hub.publish("a", 300)
+            assert await read(subscription, 6) == [50, 100, 150, 200, 250, 300]
+
+
+@kinds
+async def test_cancelling_a_wait_for_history_loses_nothing(kind):
+    async with hub_of(kind) as hub:
+        first = (await hub.publish("a", 0)).id
+        for number in range(1, 200):
+            await hub.publish("a", number)
+        got = []
+        async with hub.subscribe("a", after=first) as subscription:
+            while len(got) < 199:
+                with anyio.CancelScope() as scope:
+                    if len(got) % 3 == 0 and subscription.must_load:
+                        scope.cancel()
+                        with anyio.CancelScope():
+                            await anext(subscription)
+                if scope.cancelled_caught:
+                    assert subscription.must_load
+                got += await read(subscription, 1)
+        assert got == list(range(1, 200))
+
+
+def assert_in_order_once_or_gap(items: list[Message | Gap], last: int) -> None:
+    """Each number follows the one before, or a gap is between them."""
+    expected = 0
+    for item in items:
+        if isinstance(item, Gap):
+            expected = None
+        else:
+            assert expected is None or item.data == expected, (item.data, expected)
+            expected = item.data + 1
+    assert expected is None or expected == last
+
+
+@kinds
+@pytest.mark.parametrize("seed", range(3))
+async def test_replay_while_publishing_at_full_rate_and_clients_drop_at_random(kind, seed):
+    """Every client comes and goes with its last cursor; some are slow, some have small mailboxes.
+
+    Each sees every number once and in order, or a gap where it does not.
+    """
+    chance = random.Random(seed)
+    total, clients = 1500, 8
+    async with hub_of(kind, History(max_count=400)) as hub:
+        seen: list[list[Message | Gap]] = [[] for _ in range(clients)]
+        start = f"{epoch(hub)}-0"
+        done = anyio.Event()
+
+        async def client(number):
+            items = seen[number]
+            cursor = start
+            while True:
+                policy = chance.choice([*Overflow])
+                if policy is Overflow.COALESCE:
+                    continue  # leaves out numbers on purpose
+                size = chance.choice([1, 4, 64])
+                async with hub.subscribe(
+                    "n", policy=policy, max_messages=size, after=cursor
+                ) as subscription:
+                    stays = chance.randrange(1, 200)
+                    with anyio.move_on_after(DEADLINE):
+                        async for item in subscription:
+                            items.append(item)
+                            cursor = item.id or cursor
+                            if chance.random() < 0.05:
+                                await checkpoint()
+                            stays -= 1
+                            if not stays:
+                                break
+                            if not isinstance(item, Gap) and item.data == total - 1:
+                                return
+                    if done.is_set() and cursor == done_at[0]:
+                        return
+
+        done_at = []
+        with anyio.fail_after(6 * DEADLINE):
+            async with anyio.create_task_group() as group:
+                for number in range(clients):
+                    group.start_soon(client, number)
+                for number in range(total):
+                    published = await hub.publish("n", number)
+                    if number % 50 == 0:
+                        await checkpoint()
+                done_at.append(published.id)
+                done.set()
+        for items in seen:
+            assert_in_order_once_or_gap(items, total)
+        assert hub.snapshot().subscriptions == []
+
+
+async def test_what_comes_late_and_was_read_in_history_is_not_given_again():
+    backplane = LaggingBackplane(history=ALL)
+    async with anyio.create_task_group() as group:
+        await group.start(backplane.deliver)
+        async with Hub(backplane=backplane) as hub:
+            first = (await hub.publish("a", 0)).id
+            async with hub.subscribe("a") as other:  # so the topic is carried already
+                backplane.hold()
+                for number in range(1, 4):
+                    await hub.publish("a", number)
+                async with (
+                    hub.subscribe("a", after=first) as replayed,
+                    hub.subscribe("a", history=2) as newest,
+                    hub.subscribe("a") as new,
+                ):
+                    assert await read(replayed, 3) == [1, 2, 3]
+                    assert await read(newest, 2) == [2, 3]
+                    backplane.release()
+                    await hub.publish("a", 4)
+                    assert await read(other, 4) == [1, 2, 3, 4]
+                    assert await read(replayed, 1) == [4]
+                    assert await read(newest, 1) == [4]
+                    assert await read(new, 1) == [4]
+        group.cancel_scope.cancel()
+
+
+async def test_what_comes_while_a_subscriber_begins_is_behind_its_cursor():
+    """What is published after the place where it began, and before it has begun, is given."""
+    backplane = LaggingBackplane(history=ALL, waits=3)
+    async with anyio.create_task_group() as group:
+        await group.start(backplane.deliver)
+        async with Hub(backplane=backplane) as hub:
+
+            async def publish():
+                for number in range(100):
+                    await hub.publish("a", number)
+
+            async def begin():
+                async with hub.subscribe("a") as subscription:
+                    begins_at = subscription.start_cursor.position
+                    with anyio.fail_after(DEADLINE):
+                        message = await anext(subscription)
+                    assert message.position == begins_at + 1
+
+            async with anyio.create_task_group() as inner:
+                inner.start_soon(publish)
+                for _ in range(10):
+                    inner.start_soon(begin)
+                    await checkpoint()
+        group.cancel_scope.cancel()
+
+
+async def test_an_outage_is_told_in_its_place():
+    backplane = LaggingBackplane()
+    async with anyio.create_task_group() as group:
+        await group.start(backplane.deliver)
+        async with (
+            Hub(backplane=backplane) as hub,
+            hub.subscribe("a", ">") as subscription,
+            hub.subscribe("b") as other,
+        ):
+            await hub.publish("a", 1)
+            await wait_until_pending(subscription, 1)
+            backplane.hold()
+            await hub.publish("a", 2)
+            backplane.lose(["a", ">"])
+            backplane.release()
+            await hub.publish("a", 3)
+            assert await read(subscription, 3) == [1, Gap("outage", None, None), 3]
+            assert waiting(other) == []
+        group.cancel_scope.cancel()
+
+
+async def wait_until_pending(subscription, count):
+    with anyio.fail_after(DEADLINE):
+        while subscription.counters.pending < count:
+            await checkpoint()
+
+
+async def test_an_outage_while_history_is_read_loses_nothing_that_history_has():
+    backplane = LaggingBackplane(history=ALL)
+    async with anyio.create_task_group() as group:
+        await group.start(backplane.deliver)
+        async with Hub(backplane=backplane) as hub:
+            first = (await hub.publish("a", 0)).id
+            async with hub.subscribe("a"):
+                lost_once = False
+
+                def history(*arguments, **bounds):
+                    nonlocal lost_once
+                    page = MemoryBackplane.history_nowait(backplane.memory, *arguments, **bounds)
+                    if not lost_once:
+                        lost_once = True
+                        backplane.memory.publish_nowait(Message.of("a", 1))
+                        backplane.lose(["a"])
+                    return page
+
+                backplane.memory.history_nowait = history
+                async with hub.subscribe("a", after=first) as subscription:
+                    await hub.publish("a", 2)
+                    assert await read(subscription, 2) == [1, 2]
+        group.cancel_scope.cancel()
+
+
+async def test_an_outage_with_a_full_mailbox_goes_by_the_policy():
+    told = Gap("outage", None, None)
+    lost = Gap("overflow", 1, None)
+    expected = {
+        Overflow.BLOCK: [1, lost],
+        Overflow.DROP_NEWEST: [1, lost],
+        Overflow.DROP_OLDEST: [lost, told],
+        Overflow.COALESCE: [lost, told],
+        Overflow.DISCONNECT: [],
+    }
+    hub = Hub()
+    for policy, items in expected.items():
+        async with hub.subscribe("a", policy=policy, max_messages=1) as subscription:
+            hub.publish_nowait("a", 1)
+            hub.lose(["a"])
+            assert subscription.is_disconnected == (policy is Overflow.DISCONNECT)
+            assert waiting(subscription) == items
+
+
+async def test_a_gap_of_a_backplane_goes_on_from_the_place_that_it_says():
+    """What came after that place, before the subscriber was told of it, is given too."""
+    backplane = LaggingBackplane(history=History(max_count=2))
+    async with anyio.create_task_group() as group:
+        await group.start(backplane.deliver)
+        async with Hub(backplane=backplane) as hub:
+            ids = [(await hub.publish("a", number)).id for number in range(5)]
+            backplane.waits = 20
+            async with hub.subscribe("a"):
+                got = []
+
+                async def come_back():
+                    async with hub.subscribe("a", after=ids[0]) as subscription:
+                        got.extend(await read(subscription, 4))
+
+                async with anyio.create_task_group() as inner:
+                    inner.start_soon(come_back)
+                    while "history" not in backplane.called:
+                        await checkpoint()
+                    backplane.waits = 0
+                    for number in range(5, 7):
+                        await hub.publish("a", number)
+                    await checkpoint()
+                    with anyio.fail_after(DEADLINE):
+                        while not got:
+                            await hub.publish("a", 7)
+            assert [getattr(item, "reason", item) for item in got] == ["expired", 5, 6, 7]
+        group.cancel_scope.cancel()
+
+
+async def test_history_that_cannot_be_read_is_raised_and_may_be_read_again():
+    backplane = LaggingBackplane(history=ALL)
+    async with anyio.create_task_group() as group:
+        await group.start(backplane.deliver)
+        async with Hub(backplane=backplane) as hub:
+            first = (await hub.publish("a", 0)).id
+            for number in range(1, 101):
+                await hub.publish("a", number)
+            async with hub.subscribe("a", after=first) as subscription:
+                assert await read(subscription, 64) == list(range(1, 65))
+                backplane.failing.add("history")
+                with pytest.raises(BackplaneError):
+                    await anext(subscription)
+                backplane.failing.clear()
+                assert await read(subscription, 36) == list(range(65, 101))
+            backplane.failing.add("history")
+            with pytest.raises(BackplaneError):
+                await hub.subscribe("a", after=first).start()
+            assert hub.snapshot().subscriptions == []
+            assert backplane.patterns == []
+        group.cancel_scope.cancel()
