@@ -12,6 +12,7 @@ from asgi_rt.errors import (
     BodyOverrun,
     ClientDisconnected,
     HTTPError,
+    HubError,
     LifespanError,
     MissingExtra,
     ReverseError,
@@ -19,6 +20,7 @@ from asgi_rt.errors import (
     SendTimeout,
     WebSocketClosed,
 )
+from asgi_rt.feeds import attach, sse_feed
 from asgi_rt.http.files import FileResponse
 from asgi_rt.http.forms import FormLimits
 from asgi_rt.http.request import Request
@@ -32,6 +34,8 @@ from asgi_rt.http.response import (
 from asgi_rt.http.static import StaticFiles
 from asgi_rt.http.streaming import CSVResponse, NDJSONResponse, StreamingResponse
 from asgi_rt.http.uploads import Upload
+from asgi_rt.hub.hub import Hub
+from asgi_rt.hub.mailbox import Overflow
 from asgi_rt.routing import Converter, Precedence, Router
 from asgi_rt.sse.framing import Event
 from asgi_rt.sse.stream import EventStream
@@ -55,10 +59,13 @@ __all__ = [
     "FormLimits",
     "HTMLResponse",
     "HTTPError",
+    "Hub",
+    "HubError",
     "JSONResponse",
     "LifespanError",
     "MissingExtra",
     "NDJSONResponse",
+    "Overflow",
     "Precedence",
     "RedirectResponse",
     "Request",
@@ -74,4 +81,6 @@ __all__ = [
     "WebSocket",
     "WebSocketClosed",
     "__version__",
+    "attach",
+    "sse_feed",
 ]

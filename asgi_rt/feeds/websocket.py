@@ -1,0 +1,182 @@
+"""A hub's topics on a WebSocket."""
+
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final
+
+import anyio
+
+from asgi_rt.errors import WebSocketClosed
+from asgi_rt.feeds.wire import envelope, envelope_of_cursor, envelope_of_gap, plain, sending
+from asgi_rt.hub.hub import MAX_BYTES, MAX_MESSAGES, Hub
+from asgi_rt.hub.mailbox import Overflow
+from asgi_rt.hub.message import Gap, Message
+from asgi_rt.hub.subscription import Filter, Subscription
+from asgi_rt.websocket.connection import WebSocket
+
+__all__ = ["Attachment", "attach"]
+
+_TOO_SLOW: Final = "you read too slowly"
+_CURSOR_FIELD: Final = "cursor"
+
+
+class Attachment:
+    """One subscription whose messages are sent over a WebSocket. `attach` makes one.
+
+    While nothing waits, a message is sent in the turn of its publisher. Where the client does not
+    take it at once a task goes on with it, and with what waits behind it, until nothing is left.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_encode",
+        "_is_sending",
+        "_pusher",
+        "_scope",
+        "_ws",
+        "subscription",
+    )
+
+    def __init__(
+        self,
+        ws: WebSocket,
+        subscription: Subscription,
+        encode: Callable[[Message], str | bytes],
+    ) -> None:
+        self.subscription = subscription
+        self._ws = ws
+        self._encode = encode
+        self._pusher = ws.pusher(self._begin)
+        self._begun: Coroutine[Any, Any, None] | None = None
+        self._is_sending = False
+        self._scope: anyio.CancelScope | None = None
+
+    async def __aenter__(self) -> Subscription:
+        subscription = self.subscription
+        self._pusher.require_open("attach()")
+        await subscription.start()
+        try:
+            if self._encode is envelope:
+                cursor = subscription.start_cursor
+                place = None if cursor is None else str(cursor)
+                await self._ws.send_text(envelope_of_cursor(place, subscription.recovered))
+        except BaseException:
+            await subscription.aclose()
+            raise
+        subscription.sink = self
+        if self._pusher.can_push:
+            subscription.encode = sending(self._encode)
+        self._pusher.tell(subscription.end)
+        self.wake()
+        return subscription
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.subscription.sink = None
+        self._pusher.untell(self.subscription.end)
+        if self._scope is not None:
+            self._scope.cancel()
+        await self.subscription.aclose()
+
+    # For the hub
+
+    def wake(self) -> None:
+        subscription = self.subscription
+        if subscription.is_disconnected:
+            self._pusher.close(subscription.close_code, _TOO_SLOW)
+        elif not self._is_sending:
+            self._begin(None)
+
+    # Beside the handler
+
+    def _begin(self, begun: Coroutine[Any, Any, None] | None) -> None:
+        self.subscription.lane = None
+        self._is_sending = True
+        self._begun = begun
+        self._pusher.start(self._send_all)
+
+    async def _send_all(self) -> None:
+        """Send what was begun, and what waits, until nothing does."""
+        try:
+            with anyio.CancelScope() as self._scope, suppress(WebSocketClosed):
+                if self._begun is not None:
+                    await self._begun
+                while (item := await self._next()) is not None:
+                    await self._send(item)
+        finally:
+            self._scope = self._begun = None
+            self._is_sending = self._pusher.sending = False
+        if self.subscription.encode is not None and not self.subscription.is_over:
+            self.subscription.lane = self._pusher
+
+    async def _next(self) -> Message | Gap | None:
+        subscription = self.subscription
+        while (item := subscription.take()) is None and subscription.must_load:
+            await subscription.load()
+        return item
+
+    async def _send(self, item: Message | Gap) -> None:
+        if isinstance(item, Gap):
+            await self._ws.send_text(envelope_of_gap(item))
+            return
+        data = item.wire(self._encode)
+        if isinstance(data, str):
+            await self._ws.send_text(data)
+        else:
+            await self._ws.send_bytes(data)
+
+
+def attach(
+    ws: WebSocket,
+    hub: Hub,
+    *topics: str,
+    envelopes: bool = False,
+    encode: Callable[[Message], str | bytes] | None = None,
+    policy: Overflow = Overflow.DROP_OLDEST,
+    max_messages: int = MAX_MESSAGES,
+    max_bytes: int = MAX_BYTES,
+    after: str | None = None,
+    history: int = 0,
+    filter: Filter | None = None,  # noqa: A002 - as in `Hub.subscribe`
+    origin: str | None = None,
+    close_code: int = 1013,
+) -> Attachment:
+    """Have what is published to some topics sent over a WebSocket, as long as a block lasts.
+
+    `async with attach(ws, hub, "rooms.1") as subscription:` after `accept`. The handler goes on to
+    receive and send. Each message is sent as its payload: a text, or binary for bytes. Where
+    messages are missing the text `{"type": "gap", "reason": ..., "missed": ...}` stands in their
+    place.
+
+    With `envelopes` the client can resume. It is told first where it begins, and whether anything
+    is missing since the cursor that it came with, by
+    `{"type": "cursor", "cursor": ..., "recovered": ...}`, and each message is
+    `{"type": "message", "topic": ..., "cursor": ..., "data": ...}`; bytes are base64, and
+    `"encoding"` says so. `after` is then by default the `cursor` of the query. `encode` makes
+    something else of a message, and must be the same function for all connections.
+
+    What waits is bounded by `policy`, `max_messages` and `max_bytes`; see `Hub.subscribe` for these
+    and the rest. Who is sent away (`Overflow.DISCONNECT`) is closed with `close_code`. Leaving the
+    block drops what waits. Raises LifecycleError before `accept`.
+    """
+    if envelopes and encode is not None:
+        raise ValueError("`envelopes` is one way to encode a message: give that or `encode`")
+    if envelopes and after is None:
+        after = ws.query.get(_CURSOR_FIELD)
+    subscription = hub.subscribe(
+        *topics,
+        policy=policy,
+        max_messages=max_messages,
+        max_bytes=max_bytes,
+        after=after,
+        history=history,
+        filter=filter,
+        origin=origin,
+        close_code=close_code,
+    )
+    return Attachment(ws, subscription, encode or (envelope if envelopes else plain))

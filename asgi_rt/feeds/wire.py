@@ -1,0 +1,118 @@
+"""Messages as they stand on the wire, made once for all clients who get the same."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+from asgi_rt.asgi import Message as ASGIMessage
+from asgi_rt.codec import dump_json
+from asgi_rt.hub.message import Gap, Message
+from asgi_rt.hub.registry import Encode
+from asgi_rt.sse.framing import Event, encode, encode_item
+
+__all__ = [
+    "Framing",
+    "envelope",
+    "envelope_of_cursor",
+    "envelope_of_gap",
+    "frame_of_gap",
+    "framing_by",
+    "framing_named",
+    "plain",
+    "pushing",
+    "sending",
+]
+
+Framing: TypeAlias = Callable[[Message], bytes]
+
+_KNOWN: Final = 256
+
+
+def _text(message: Message) -> str:
+    """A payload as a text; bytes, which an event stream cannot carry, as base64."""
+    raw = b64encode(message.payload) if message.kind == "bytes" else message.payload
+    return raw.decode("utf-8")
+
+
+# Cached, as it is by the function that wire forms are shared between subscribers.
+@lru_cache(maxsize=_KNOWN)
+def framing_named(event: str | None) -> Framing:
+    """Frames of server-sent events of one name, with the message's cursor as their id."""
+
+    def frame(message: Message) -> bytes:
+        return encode(Event(_text(message), event, message.id))
+
+    Event("", event)  # raises for a name that cannot be sent
+    return frame
+
+
+@lru_cache(maxsize=_KNOWN)
+def framing_by(make: Callable[[Message], Any]) -> Framing:
+    """Frames of what `make` gives for a message: an Event, or the data of one.
+
+    An Event without an id gets the message's, by which a client can resume.
+    """
+
+    def frame(message: Message) -> bytes:
+        made = make(message)
+        if not isinstance(made, Event):
+            return encode_item(made) if message.id is None else encode(Event(made, id=message.id))
+        if made.id is None and message.id is not None:
+            made = Event(made.data, made.event, message.id, made.retry, made.comment)
+        return encode(made)
+
+    return frame
+
+
+@lru_cache(maxsize=_KNOWN)
+def pushing(framing: Framing) -> Encode:
+    """The ASGI messages that send those frames."""
+
+    def body(message: Message) -> ASGIMessage:
+        frame = message.wire(framing)
+        return {"type": "http.response.body", "body": frame, "more_body": True}
+
+    return body
+
+
+def frame_of_gap(gap: Gap) -> bytes:
+    """The event `gap`, by which a client learns that it misses something."""
+    return encode(Event({"reason": gap.reason, "missed": gap.missed}, "gap", gap.id))
+
+
+def plain(message: Message) -> str | bytes:
+    """A WebSocket message that is just the payload: text, or binary for bytes."""
+    return message.payload if message.kind == "bytes" else message.payload.decode("utf-8")
+
+
+@lru_cache(maxsize=_KNOWN)
+def sending(encode: Callable[[Message], str | bytes]) -> Encode:
+    """The ASGI messages that send what `encode` makes over a WebSocket."""
+
+    def send(message: Message) -> ASGIMessage:
+        data = message.wire(encode)
+        return {"type": "websocket.send", "text" if isinstance(data, str) else "bytes": data}
+
+    return send
+
+
+def envelope(message: Message) -> str:
+    """A WebSocket message that tells the topic and the cursor as well."""
+    head = {"type": "message", "topic": message.topic, "cursor": message.id}
+    if message.kind == "bytes":
+        head["encoding"] = "base64"
+    # The JSON of a value stands there as it was made when it was published.
+    data = message.payload if message.kind == "json" else dump_json(_text(message))
+    return f'{dump_json(head)[:-1].decode()},"data":{data.decode()}}}'
+
+
+def envelope_of_gap(gap: Gap) -> str:
+    """What tells a WebSocket's client that it misses something."""
+    told = {"type": "gap", "reason": gap.reason, "missed": gap.missed}
+    return dump_json(told if gap.id is None else {**told, "cursor": gap.id}).decode()
+
+
+def envelope_of_cursor(cursor: str | None, recovered: bool | None) -> str:
+    """What tells a WebSocket's client where it begins, and whether it has missed something."""
+    return dump_json({"type": "cursor", "cursor": cursor, "recovered": recovered}).decode()
