@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Final
 
-from asgi_rt.feeds.wire import Framing, frame_of_gap, pushing
+from asgi_rt.feeds.wire import Framing, bodies, frame_of_gap
 from asgi_rt.http.pull import END, WAIT, PulledSource
 from asgi_rt.http.servers import sends_from_anywhere
 from asgi_rt.http.stepped_sender import SteppedSender
@@ -26,6 +26,7 @@ class EventSource(PulledSource):
     """
 
     __slots__ = (
+        "_can_push",
         "_framing",
         "_is_begun",
         "_sender",
@@ -38,6 +39,7 @@ class EventSource(PulledSource):
         self._framing = framing
         self._is_begun = False
         self._sender: SteppedSender | None = None
+        self._can_push = False
         self.waits_for: asyncio.Future[None] | None = None
 
     # For a stream on any event loop
@@ -52,6 +54,7 @@ class EventSource(PulledSource):
 
     async def aclose(self) -> None:
         """Unsubscribe."""
+        self._sender = None  # it knows its source
         self.subscription.sink = None
         await self.subscription.aclose()
 
@@ -60,10 +63,11 @@ class EventSource(PulledSource):
     items = None
 
     def pushes_to(self, sender: SteppedSender) -> None:
+        self._sender = sender
         self.subscription.sink = self
         if sends_from_anywhere(sender.send):
-            self._sender = sender
-            self.subscription.encode = pushing(self._framing)
+            self._can_push = True
+            self.subscription.encode = bodies(self._framing)
 
     def poll(self) -> Any:
         if self.waits_for is not None:
@@ -74,7 +78,8 @@ class EventSource(PulledSource):
         if frames is END or frames:
             return frames
         self.waits_for = asyncio.get_running_loop().create_future()
-        self.subscription.lane = self._sender
+        if self._can_push:
+            self.subscription.lane = self._sender
         return WAIT
 
     async def wait(self, error: BaseException | None) -> Any:
@@ -87,6 +92,8 @@ class EventSource(PulledSource):
                 del error  # its traceback knows this frame
         if not self._is_begun:
             return await self._begin()
+        if self._sender is not None and self._sender.is_due:
+            return b""  # until the client can take it, it is the policy's to say what waits
         if self.subscription.must_load:
             await self.subscription.load()
         return self._next() or b""

@@ -67,8 +67,8 @@ def sse_feed(
     sent away (`Overflow.DISCONNECT`) sees its stream end, and comes back.
 
     What waits for it is bounded by `policy`, `max_messages` and `max_bytes`; see `Hub.subscribe`
-    for these and for `after`, `history`, `filter` and `origin`. `stream` is for EventStream: `ping`,
-    `retry`, `send_timeout`, `headers` and so on.
+    for these and for `after`, `history`, `filter` and `origin`. `stream` is for EventStream:
+    `ping`, `retry`, `send_timeout`, `headers` and so on.
     """
     subscription = hub.subscribe(
         *topics,

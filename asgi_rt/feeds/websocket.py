@@ -8,7 +8,7 @@ from typing import Any, Final
 import anyio
 
 from asgi_rt.errors import WebSocketClosed
-from asgi_rt.feeds.wire import envelope, envelope_of_cursor, envelope_of_gap, plain, sending
+from asgi_rt.feeds.wire import envelope, envelope_of_cursor, envelope_of_gap, plain, sends
 from asgi_rt.hub.hub import MAX_BYTES, MAX_MESSAGES, Hub
 from asgi_rt.hub.mailbox import Overflow
 from asgi_rt.hub.message import Gap, Message
@@ -66,7 +66,7 @@ class Attachment:
             raise
         subscription.sink = self
         if self._pusher.can_push:
-            subscription.encode = sending(self._encode)
+            subscription.encode = sends(self._encode)
         self._pusher.tell(subscription.end)
         self.wake()
         return subscription
@@ -110,7 +110,7 @@ class Attachment:
                     await self._send(item)
         finally:
             self._scope = self._begun = None
-            self._is_sending = self._pusher.sending = False
+            self._is_sending = False
         if self.subscription.encode is not None and not self.subscription.is_over:
             self.subscription.lane = self._pusher
 

@@ -1,18 +1,17 @@
 """Messages as they stand on the wire, made once for all clients who get the same."""
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
-from asgi_rt.asgi import Message as ASGIMessage
 from asgi_rt.codec import dump_json
 from asgi_rt.hub.message import Gap, Message
-from asgi_rt.hub.registry import Encode
 from asgi_rt.sse.framing import Event, encode, encode_item
 
 __all__ = [
     "Framing",
+    "bodies",
     "envelope",
     "envelope_of_cursor",
     "envelope_of_gap",
@@ -20,8 +19,7 @@ __all__ = [
     "framing_by",
     "framing_named",
     "plain",
-    "pushing",
-    "sending",
+    "sends",
 ]
 
 Framing: TypeAlias = Callable[[Message], bytes]
@@ -65,15 +63,29 @@ def framing_by(make: Callable[[Message], Any]) -> Framing:
     return frame
 
 
-@lru_cache(maxsize=_KNOWN)
-def pushing(framing: Framing) -> Encode:
-    """The ASGI messages that send those frames."""
+class Bodies:
+    """The ASGI messages that send frames as pieces of a body."""
 
-    def body(message: Message) -> ASGIMessage:
-        frame = message.wire(framing)
+    __slots__ = ("_framing",)
+
+    joins: ClassVar[bool] = True
+
+    def __init__(self, framing: Framing) -> None:
+        self._framing = framing
+
+    def __call__(self, message: Message) -> dict[str, Any]:
+        frame = message.wire(self._framing)
         return {"type": "http.response.body", "body": frame, "more_body": True}
 
-    return body
+    def join(self, messages: Sequence[Message]) -> dict[str, Any]:
+        body = b"".join([message.wire(self._framing) for message in messages])
+        return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+@lru_cache(maxsize=_KNOWN)
+def bodies(framing: Framing) -> Bodies:
+    """What sends those frames; the same for all who have them."""
+    return Bodies(framing)
 
 
 def frame_of_gap(gap: Gap) -> bytes:
@@ -86,15 +98,28 @@ def plain(message: Message) -> str | bytes:
     return message.payload if message.kind == "bytes" else message.payload.decode("utf-8")
 
 
-@lru_cache(maxsize=_KNOWN)
-def sending(encode: Callable[[Message], str | bytes]) -> Encode:
-    """The ASGI messages that send what `encode` makes over a WebSocket."""
+class Sends:
+    """The ASGI messages that send what `encode` makes over a WebSocket, each by itself."""
 
-    def send(message: Message) -> ASGIMessage:
-        data = message.wire(encode)
+    __slots__ = ("_encode",)
+
+    joins: ClassVar[bool] = False
+
+    def __init__(self, encode: Callable[[Message], str | bytes]) -> None:
+        self._encode = encode
+
+    def __call__(self, message: Message) -> dict[str, Any]:
+        data = message.wire(self._encode)
         return {"type": "websocket.send", "text" if isinstance(data, str) else "bytes": data}
 
-    return send
+    def join(self, messages: Sequence[Message]) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+@lru_cache(maxsize=_KNOWN)
+def sends(encode: Callable[[Message], str | bytes]) -> Sends:
+    """What sends that; the same for all who have it."""
+    return Sends(encode)
 
 
 def envelope(message: Message) -> str:

@@ -174,6 +174,7 @@ class SteppedSender(Watch):
 
     def carry_on(self, step: Any, waits_for: Any) -> None:
         """Run a send to its end that was begun in another task, and that waits for a future."""
+        self.sending = True
         self.sent_at = UNTIMED
         self.is_due = True
         self._pushed = (step, waits_for)
@@ -192,10 +193,12 @@ class SteppedSender(Watch):
         await super().attend()
 
     async def end(self) -> None:
-        if self._pushed is not None:
-            pushed, self._pushed = self._pushed, None
-            await unwind(*pushed, self._body.close_seconds())
-        await super().end()
+        pushed, self._pushed = self._pushed, None
+        try:
+            if pushed is not None:
+                await unwind(*pushed, self._body.close_seconds())
+        finally:
+            await super().end()
 
     # Sending
 

@@ -5,107 +5,116 @@ loop does, in a coroutine that is run by hand. Where a `send` does wait, that co
 the connection that it waits for, and a new one goes on with the others: no publisher waits.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from asgi_rt.asgi import Message as ASGIMessage
+from asgi_rt.hub.burst import Burst
 from asgi_rt.hub.mailbox import Offer
 from asgi_rt.hub.message import Message
 from asgi_rt.hub.outcome import Published
-from asgi_rt.hub.registry import Encode
 from asgi_rt.hub.subscription import Subscription
 from asgi_rt.hub.tickets import Ticket
 from asgi_rt.hub.turn import Turn
+
+if TYPE_CHECKING:
+    from asgi_rt.hub.registry import Encoding
 
 __all__ = ["Distribution", "Waiting", "wait_for_room"]
 
 Waiting: TypeAlias = list[tuple[Subscription, Ticket]]
 
-# How long messages are pushed in one go. What is left then waits in mailboxes, each of which is
-# emptied in a turn of its own, so a message to very many does not keep all others waiting.
-_PUSH_SECONDS: Final = 0.01
+# When a turn is long, what is left waits in mailboxes, each of which is emptied in a turn of its
+# own: a message to very many does not keep all others waiting. So many are pushed before each look.
 _PUSHES_A_LOOK: Final = 64
-_processor_time = time.thread_time  # not the time for which others had the processor
+_NO_TURN: Final = -2
 
 
 class Distribution:
-    """One message on its way to its subscribers. `deliver` it once; never waits.
+    """One message on its way to its subscribers, or several as one. `deliver` it once.
 
-    Those who block and have no room go to `waiting`; where that is None it is lost for them.
+    Those who block and have no room go to `waiting`; where that is None it is lost for them. Those
+    who had a message in this turn are left to `burst`, where there is one and it takes them.
     """
 
     __slots__ = (
-        "_delivered",
+        "_burst",
         "_disconnected",
         "_dropped",
-        "_message",
-        "_push_until",
+        "_messages",
+        "_not_pushed",
         "_queued",
         "_served",
         "_turn",
         "_waiting",
     )
 
-    def __init__(self, message: Message, turn: Turn, waiting: Waiting | None) -> None:
-        self._message = message
+    def __init__(
+        self,
+        messages: Sequence[Message],
+        turn: Turn,
+        waiting: Waiting | None,
+        burst: Burst | None = None,
+    ) -> None:
+        self._messages = messages
         self._turn = turn
         self._waiting = waiting
+        self._burst = burst
         self._served: Subscription | None = None
-        self._push_until = 0.0
-        self._delivered = 0
+        # Those who are, are not counted one by one: that would be a tenth of what they take here.
+        self._not_pushed = 0
         self._queued = 0
         self._dropped = 0
         self._disconnected = 0
 
     def deliver(self, subscriptions: Sequence[Subscription]) -> Published:
-        """Push the message to each who can be pushed to, and have it wait for the others."""
+        """Push to each who can be pushed to, and have it wait for the others. Never waits."""
         if subscriptions:
-            self._turn.begin()
-            self._push_until = _processor_time() + _PUSH_SECONDS
             left = iter(subscriptions)
-            while (waits_for := self._run(step := self._push(left))) is not step:
+            while (waits_for := self._run(step := self._push(left).__await__())) is not step:
                 subscription, self._served = self._served, None
-                assert subscription is not None and subscription.lane is not None
-                self._delivered += 1
-                subscription.mailbox.passed += 1
+                assert subscription is not None
+                assert subscription.lane is not None
+                subscription.mailbox.passed += len(self._messages)
                 subscription.lane.carry_on(step, waits_for)
-        return Published(
-            self._message.id, self._delivered, self._queued, self._dropped, self._disconnected
-        )
+        id = self._messages[-1].id  # noqa: A001 - the field's name
+        delivered = len(subscriptions) - self._not_pushed
+        return Published(id, delivered, self._queued, self._dropped, self._disconnected)
 
     def _run(self, step: Any) -> Any:
-        """Run a coroutine up to where it waits: what it waits for; itself where it has ended."""
+        """Run an awaitable up to where it waits: what it waits for; itself where it has ended."""
         try:
-            return step.send(None)
+            return next(step)
         except StopIteration:
             return step
 
     async def _push(self, left: Iterator[Subscription]) -> None:
         # The loop that the speed of everything hangs on: of 6 us that a server takes for each
         # connection, what stands here takes 0.3. So it is long, and calls nothing that it need not.
-        message = self._message
+        message = self._messages[0]
+        count = len(self._messages)
         exclude = message.exclude
         turn = self._turn.number
+        pushed_in = turn if count == 1 else _NO_TURN
         sent_at = self._turn.began_at
-        encode: Encode | None = None
-        wire: ASGIMessage = {}
+        pushes_left = _PUSHES_A_LOOK
+        encode: Encoding | None = None
+        wire: dict[str, Any] = {}
         for subscription in left:
             if (exclude is not None or subscription.is_choosy) and not subscription.wants(message):
+                self._not_pushed += 1
                 continue
             lane = subscription.lane
-            if lane is None or lane.sending or lane.pushed_in == turn or lane.is_due:
-                self._offer(subscription)
+            if lane is None or lane.sending or lane.pushed_in == pushed_in or lane.is_due:
+                self._hold(subscription)
                 continue
             if subscription.encode is not encode:
                 try:
-                    wire = message.wire(subscription.encode)
+                    wire = self._wire(subscription.encode)
                 except Exception:  # raised again where it is that connection's alone
                     self._offer(subscription)
                     continue
                 encode = subscription.encode
-            lane.sending = True
             lane.pushed_in = turn
             lane.sent_at = sent_at
             self._served = subscription
@@ -114,22 +123,44 @@ class Distribution:
             except Exception as error:
                 if self._served is not subscription:
                     raise
+                self._not_pushed += 1
                 lane.fail(error)
                 continue
             if self._served is not subscription:  # it waited: this is not the publisher's any more
                 return
-            lane.sending = False
-            subscription.mailbox.passed += 1
-            self._delivered += 1
-            if not self._delivered % _PUSHES_A_LOOK and _processor_time() >= self._push_until:
-                break
+            subscription.mailbox.passed += count
+            pushes_left -= 1
+            if not pushes_left:
+                if self._turn.is_long:
+                    break
+                pushes_left = _PUSHES_A_LOOK
         for subscription in left:
             if subscription.wants(message):
                 self._offer(subscription)
+            else:
+                self._not_pushed += 1
         self._served = None
 
+    def _wire(self, encode: "Encoding | None") -> dict[str, Any]:
+        assert encode is not None
+        if len(self._messages) > 1:
+            return encode.join(self._messages)
+        wire: dict[str, Any] = self._messages[0].wire(encode)
+        return wire
+
+    def _hold(self, subscription: Subscription) -> None:
+        if self._burst is not None and self._burst.hold(subscription):
+            self._not_pushed += 1
+        else:
+            self._offer(subscription)
+
     def _offer(self, subscription: Subscription) -> None:
-        offer = subscription.offer(self._message)
+        self._not_pushed += 1
+        for message in self._messages:
+            self._offer_one(subscription, message)
+
+    def _offer_one(self, subscription: Subscription, message: Message) -> None:
+        offer = subscription.offer(message)
         if offer is Offer.KEPT:
             self._queued += 1
         elif offer is Offer.REPLACED or offer is Offer.MADE_ROOM:
@@ -144,7 +175,7 @@ class Distribution:
                 subscription.lose()
                 self._dropped += 1
             else:
-                self._waiting.append((subscription, subscription.queue(self._message)))
+                self._waiting.append((subscription, subscription.queue(message)))
 
 
 async def wait_for_room(waiting: Waiting, published: Published) -> Published:

@@ -49,13 +49,14 @@ class Home:
         self._thread: int | None = None
         self._token: anyio.lowlevel.EventLoopToken | None = None
 
-    def enter(self, *, is_held: bool) -> None:
-        """Be on the event loop that runs here. Raises HubError where none does, or a wrong one.
+    def enter(self, *, is_held: bool) -> bool:
+        """Be on the event loop that runs here; whether it was on another, or on none, before.
 
-        A hub that is not held is taken along to whichever loop it is used on.
+        A hub that is not held is taken along to whichever loop it is used on. Raises HubError where
+        it is held on another, and where none runs.
         """
         if self._is_here():
-            return
+            return False
         if is_held:
             raise HubError(_ELSEWHERE)
         try:
@@ -64,6 +65,7 @@ class Home:
             raise HubError(_NOWHERE) from None
         self._loop = self._token.native_token
         self._thread = threading.get_ident()
+        return True
 
     def run_from_thread(
         self, function: Callable[[], Coroutine[Any, Any, T]], timeout: float | None
@@ -96,7 +98,14 @@ def _run_on_asyncio(
     timeout: float | None,
 ) -> T:
     """As `anyio.from_thread.run`, which would wait for ever for a loop that ends meanwhile."""
-    step = function()
+    is_given_up = False
+
+    async def run() -> T:
+        if is_given_up:  # while it was not begun
+            raise asyncio.CancelledError
+        return await function()
+
+    step = run()
     try:
         future = asyncio.run_coroutine_threadsafe(step, loop)
     except RuntimeError:
@@ -116,6 +125,7 @@ def _run_on_asyncio(
     except CancelledError:
         raise HubError(_OVER) from None
     finally:
+        is_given_up = True
         future.cancel()
 
 

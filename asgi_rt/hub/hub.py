@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-from collections import deque
 from collections.abc import Sequence
 from itertools import count
 from types import TracebackType
@@ -14,7 +13,8 @@ import anyio.lowlevel
 from asgi_rt.errors import HubError
 from asgi_rt.hub.backplane.memory import MAX_HISTORY_BYTES, MemoryBackplane
 from asgi_rt.hub.backplane.protocol import Backplane, Health
-from asgi_rt.hub.distribution import Distribution, Waiting, wait_for_room
+from asgi_rt.hub.delivery import Delivery
+from asgi_rt.hub.distribution import Waiting, wait_for_room
 from asgi_rt.hub.history import History
 from asgi_rt.hub.home import Home
 from asgi_rt.hub.interests import Interests
@@ -25,7 +25,6 @@ from asgi_rt.hub.routes import Routes
 from asgi_rt.hub.subscription import Filter, Subscription
 from asgi_rt.hub.tally import Tally
 from asgi_rt.hub.topics import check_pattern, check_topic
-from asgi_rt.hub.turn import Turn
 
 __all__ = ["MAX_BYTES", "MAX_MESSAGES", "Hub"]
 
@@ -68,15 +67,12 @@ class Hub:
         self._routes: Routes[Subscription] = Routes()
         self._subscriptions: dict[str, Subscription] = {}
         self._interests = Interests(backplane)
-        self.turn = Turn()
+        self._delivery = Delivery()
         self._tally = Tally()
         self._home = Home()
         self._id = secrets.token_hex(4)
         self._numbers = count(1)
         self._known_topics: set[str] = set()
-        # What is published by a filter or a connection while a message is being given.
-        self._given_next: deque[tuple[Message, Sequence[Subscription]]] = deque()
-        self._is_giving = False
         self._is_entered = False
         self._is_open = False
         self._is_closed = False
@@ -111,7 +107,7 @@ class Hub:
         published = self._publish(message, waiting)
         if waiting:
             published = await wait_for_room(waiting, published)
-        elif self.turn.is_long:
+        elif self._delivery.is_long:
             await anyio.lowlevel.checkpoint()
         return published
 
@@ -159,21 +155,8 @@ class Hub:
         return self._give(message, waiting)
 
     def _give(self, message: Message, waiting: Waiting | None) -> Published:
-        """Give a message to all who are subscribed, after the one that is just being given."""
         self._tally.published += 1
-        subscriptions = self._routes.match(message.topic)
-        if self._is_giving:
-            self._given_next.append((message, subscriptions))
-            return Published(message.id, 0, len(subscriptions), 0, 0)
-        self._is_giving = True
-        try:
-            published = Distribution(message, self.turn, waiting).deliver(subscriptions)
-            while self._given_next:
-                message, subscriptions = self._given_next.popleft()
-                Distribution(message, self.turn, None).deliver(subscriptions)
-        finally:
-            self._is_giving = False
-        return published
+        return self._delivery.give(message, self._routes.match(message.topic), waiting)
 
     def _message(
         self, topic: str, data: Any, key: str | None, exclude: Subscription | str | None
@@ -182,7 +165,7 @@ class Hub:
             self._learn(topic)
         if self._is_closed:
             raise HubError("the hub is closed: nothing can be published any more")
-        self._home.enter(is_held=bool(self._subscriptions) or self._is_open)
+        self._enter_home()
         if isinstance(exclude, Subscription):
             exclude = exclude.origin
         message = Message.of(topic, data, key=key, exclude=exclude)
@@ -251,7 +234,7 @@ class Hub:
     def admit(self, subscription: Subscription) -> None:
         if self._is_closed:
             raise HubError("the hub is closed: nothing can be subscribed to any more")
-        self._home.enter(is_held=bool(self._subscriptions) or self._is_open)
+        self._enter_home()
         self._subscriptions[subscription.id] = subscription
         for topic in subscription.topics:
             self._routes.add(topic, subscription)
@@ -277,6 +260,10 @@ class Hub:
         topics, subscription.connected = subscription.connected, []
         await self._interests.release(self, topics)
 
+    def _enter_home(self) -> None:
+        if self._home.enter(is_held=bool(self._subscriptions) or self._is_open):
+            self._delivery = Delivery()  # a turn of the former event loop may never have ended
+
     def _require_open(self) -> None:
         if not self._is_open:
             raise HubError("a hub of many processes is used inside of `async with hub:`")
@@ -289,6 +276,7 @@ class Hub:
 
     def lose(self, patterns: Sequence[str]) -> None:
         """Messages may have been lost: tell those who are subscribed to these patterns."""
+        self._delivery.end_burst()
         told = {each for pattern in patterns for each in self._routes.holders(pattern)}
         for subscription in told:
             subscription.tell_outage()
@@ -298,7 +286,7 @@ class Hub:
     async def __aenter__(self) -> Self:
         if self._is_entered or self._is_closed:
             raise HubError("a hub is entered once")
-        self._home.enter(is_held=bool(self._subscriptions))
+        self._enter_home()
         self._is_entered = True
         try:
             await self.backplane.open(self)
@@ -331,6 +319,7 @@ class Hub:
         May be repeated.
         """
         self._is_closed = True
+        self._delivery.end_burst()
         for subscription in tuple(self._subscriptions.values()):
             subscription.finish()
 
@@ -340,6 +329,7 @@ class Hub:
 
     def snapshot(self) -> HubSnapshot:
         """Everything there is to know at this moment. Takes time in proportion to subscribers."""
+        self._delivery.end_burst()
         subscriptions = [each.snapshot for each in self._subscriptions.values()]
         local = self.local
         return HubSnapshot(

@@ -89,11 +89,11 @@ class Mailbox(Generic[T]):
         "_is_closed",
         "_lost_first",
         "_lost_last",
-        "_max_bytes",
-        "_max_messages",
         "_offered",
         "_policy",
         "_waiting",
+        "max_bytes",
+        "max_messages",
         "passed",
         "pending_bytes",
     )
@@ -104,8 +104,8 @@ class Mailbox(Generic[T]):
             if not bound >= 1:
                 raise ValueError(f"{name} is at least 1, not {bound}")
         self._policy = policy
-        self._max_messages = max_messages
-        self._max_bytes = max_bytes
+        self.max_messages = max_messages
+        self.max_bytes = max_bytes
         # Each with its size, and how many were lost between it and the one before. None while there
         # are none, as for most subscribers: an empty deque takes 0.7 KiB.
         self._waiting: deque[tuple[T, int, int]] | None = None
@@ -208,7 +208,7 @@ class Mailbox(Generic[T]):
     def _has_room(self, size: int) -> bool:
         if not self._count:
             return True
-        return self._count < self._max_messages and self.pending_bytes + size <= self._max_bytes
+        return self._count < self.max_messages and self.pending_bytes + size <= self.max_bytes
 
     def _keep(self, item: T, size: int, key: Hashable) -> None:
         if self._waiting is None:

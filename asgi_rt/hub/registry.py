@@ -1,20 +1,30 @@
 """What a subscription, its hub and its connection know of each other."""
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Generator, Sequence
+from typing import Any, ClassVar, Protocol, TypeVar
 
-from asgi_rt.asgi import Message as ASGIMessage
 from asgi_rt.hub.backplane.memory import MemoryBackplane
 from asgi_rt.hub.backplane.protocol import Backplane
 from asgi_rt.hub.message import Message
 
-if TYPE_CHECKING:
-    from asgi_rt.hub.subscription import Subscription
+__all__ = ["Encoding", "Lane", "Registry", "Sink"]
 
-__all__ = ["Encode", "Lane", "Registry", "Sink"]
+S_contra = TypeVar("S_contra", contravariant=True)
 
-Encode = Callable[[Message], ASGIMessage]
-"""What makes the ASGI message that a connection sends for a message."""
+
+class Encoding(Protocol):
+    """What makes the ASGI messages that a connection sends; one for all who send the same."""
+
+    joins: ClassVar[bool]
+    """Whether several messages can be sent as one."""
+
+    def __call__(self, message: Message) -> dict[str, Any]:
+        """What sends one message. Made once for each, and copied for each connection."""
+        ...
+
+    def join(self, messages: Sequence[Message]) -> dict[str, Any]:
+        """What sends several messages, where it `joins`."""
+        ...
 
 
 class Sink(Protocol):
@@ -33,10 +43,13 @@ class Lane(Protocol):
     which is quicker than any call.
     """
 
-    send: Callable[[ASGIMessage], Awaitable[None]]
-    """What sends. Awaited as a rule without a wait."""
+    @property
+    def send(self) -> Any:  # not `Send`: type checkers take a function in an attribute for a method
+        """The ASGI `send`. Awaited as a rule without a wait."""
+        ...
+
     sending: bool
-    """Whether a send is under way; set while a message is pushed."""
+    """Whether a send of its own is under way, or one that it carries on."""
     pushed_in: int
     """The number of the turn in which a message was pushed last."""
     sent_at: float
@@ -47,19 +60,19 @@ class Lane(Protocol):
         """Whether the connection has something else to do."""
         ...
 
-    def carry_on(self, step: Coroutine[Any, Any, None], waits_for: Any) -> None:
+    def carry_on(self, step: Generator[Any, Any, None], waits_for: Any) -> None:
         """Have the connection's own task run `step` to its end: the server is not ready for more.
 
-        It was run up to where it yielded `waits_for`. Until its end `sending` stays True.
+        It was run up to where it yielded `waits_for`. Until its end nothing is to be pushed.
         """
         ...
 
     def fail(self, error: Exception) -> None:
-        """The send has failed: end the connection. Does not raise. `sending` stays True."""
+        """The send has failed: end the connection. Does not raise."""
         ...
 
 
-class Registry(Protocol):
+class Registry(Protocol[S_contra]):
     """The hub, as a subscription sees it."""
 
     @property
@@ -72,18 +85,18 @@ class Registry(Protocol):
         """The backplane, where it takes effect at once."""
         ...
 
-    def admit(self, subscription: "Subscription") -> None:
+    def admit(self, subscription: S_contra) -> None:
         """Have it offered what is published to its topics."""
         ...
 
-    def dismiss(self, subscription: "Subscription") -> None:
+    def dismiss(self, subscription: S_contra) -> None:
         """Take that back. May be repeated."""
         ...
 
-    async def connect(self, subscription: "Subscription") -> None:
+    async def connect(self, subscription: S_contra) -> None:
         """Have the backplane bring what is published to its topics."""
         ...
 
-    async def disconnect(self, subscription: "Subscription") -> None:
+    async def disconnect(self, subscription: S_contra) -> None:
         """Take that back."""
         ...

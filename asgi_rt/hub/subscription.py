@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -13,8 +13,10 @@ from asgi_rt.hub.catch_up import CatchUp
 from asgi_rt.hub.mailbox import Lost, Mailbox, MailboxCounters, Offer, Overflow
 from asgi_rt.hub.message import Cursor, Gap, Message
 from asgi_rt.hub.outcome import SubscriptionSnapshot
-from asgi_rt.hub.registry import Encode, Lane, Registry, Sink
 from asgi_rt.hub.tickets import Ticket, Tickets
+
+if TYPE_CHECKING:
+    from asgi_rt.hub.registry import Encoding, Lane, Registry, Sink
 
 __all__ = ["Filter", "Subscription"]
 
@@ -66,7 +68,7 @@ class Subscription:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: "Registry[Subscription]",
         mailbox: Mailbox[Message | Gap],
         topics: tuple[str, ...],
         *,
@@ -111,7 +113,7 @@ class Subscription:
         """Who is woken instead of the one who iterates."""
         self.lane: Lane | None = None
         """The connection while it is idle and nothing waits, so that it can be pushed to."""
-        self.encode: Encode | None = None
+        self.encode: Encoding | None = None
         """What makes the ASGI message that is pushed."""
         self.is_disconnected = False
         """Whether it was sent away, as it was too slow and its policy is to disconnect."""

@@ -15,9 +15,8 @@ class Pusher:
     """What one connection offers to those who serve many. From any task of its event loop.
 
     On asyncio, where who sends is the server itself, others may send by `send` as long as nothing
-    `is_due` and it is not `sending`: they set that, run the send up to where it waits, and have the
-    rest of it run by `carry_on`, or say by `fail` what it raised. `go_on` is then called in a task
-    of the connection's, with what is to be awaited.
+    `is_due`: they run the send up to where it waits, and have the rest of it run by `carry_on`, or
+    say by `fail` what it raised. `go_on` is then called, with what is to be awaited.
     """
 
     __slots__ = ("_link", "_outgoing", "go_on", "pushed_in", "send", "sending", "sent_at")
@@ -28,7 +27,7 @@ class Pusher:
         self.send = link.outgoing.server_send
         self.go_on = go_on
         self.sending = False
-        """Whether what was pushed is not over. To be set by those who push, and by `go_on`."""
+        """Never set: what is sent otherwise is seen by `is_due`."""
         self.pushed_in = -1
         """For those who push: in which turn of the event loop they did."""
         self.sent_at = 0.0

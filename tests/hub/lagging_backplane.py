@@ -78,6 +78,12 @@ class LaggingBackplane:
                 await self.released.wait()
             await anyio.lowlevel.checkpoint()
 
+    def hand_over(self) -> None:
+        """Hand everything over now."""
+        for relay in self._relays.values():
+            while relay.kept:
+                relay.listener.receive(relay.kept.pop(0))
+
     def lose(self, patterns: Sequence[str]) -> None:
         """The connection was away: what was under way is lost."""
         for relay in self._relays.values():

@@ -172,13 +172,22 @@ def _pairs(subscription):
 async def test_a_subscriber_that_blocks_holds_up_nobody(waits):
     async with opened(waits) as (presence, _):
         topic = presence.topic(TOPIC)
-        with anyio.fail_after(10):
-            async with (
-                presence.hub.subscribe(topic, policy=Overflow.BLOCK, max_messages=1) as slow,
-                presence.join(TOPIC, "ada"),
-                presence.join(TOPIC, "bob"),
-            ):
-                assert slow.counters.dropped == 1
+        joined, leave = anyio.Event(), anyio.Event()
+
+        async def visit():
+            async with presence.join(TOPIC, "ada"), presence.join(TOPIC, "bob"):
+                joined.set()
+                await leave.wait()
+
+        async with (
+            anyio.create_task_group() as group,
+            presence.hub.subscribe(topic, policy=Overflow.BLOCK, max_messages=1) as slow,
+        ):
+            group.start_soon(visit)
+            await anyio.wait_all_tasks_blocked()
+            assert joined.is_set()
+            assert slow.counters.dropped == 1
+            leave.set()
 
 
 # Metadata

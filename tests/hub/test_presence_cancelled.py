@@ -138,10 +138,15 @@ async def test_a_task_that_is_cancelled_over_and_over_leaves_nobody_behind(waits
 @backplanes
 async def test_who_is_cancelled_while_they_wait_for_their_turn_was_never_there(waits):
     async with opened(waits) as (presence, subscription):
-        async with presence._locks.hold((TOPIC, "ada")):
-            with anyio.move_on_after(0):
-                async with presence.join(TOPIC, "ada"):
-                    pytest.fail("it joined")
+
+        async def join():
+            async with presence.join(TOPIC, "ada"):
+                pytest.fail("it joined")
+
+        async with presence._locks.hold((TOPIC, "ada")), anyio.create_task_group() as group:
+            group.start_soon(join)
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
         assert not presence._locks
         assert await names(presence) == []
         assert changes(subscription) == []

@@ -75,6 +75,44 @@ async def test_an_update_that_could_not_be_published_may_be_repeated():
         ]
 
 
+async def test_one_that_was_seen_by_another_process_leaves_also_where_it_could_not_be_published():
+    async with opened(True) as (presence, subscription):
+        backplane = presence.hub.backplane
+        elsewhere = backplane.inner
+        await elsewhere.enter(TOPIC, "ada", "another connection", None)
+
+        def fail(name):
+            if name == "publish":
+                backplane.before = lambda name: None
+                elsewhere._places.leave(TOPIC, "ada", "another connection")
+                raise BackplaneError("away")
+
+        backplane.before = fail
+        with pytest.raises(BackplaneError):
+            await presence.join(TOPIC, "ada").__aenter__()
+        assert changes(subscription) == [("left", "ada", None)]
+
+
+async def test_one_that_the_backplane_gave_up_joins_again_by_an_update():
+    async with opened(True) as (presence, subscription):
+        async with presence.join(TOPIC, "ada", 1) as place:
+            await presence.hub.backplane.inner.leave(TOPIC, "ada", place.connection)
+            await place.update(2)
+            assert await names(presence) == ["ada"]
+        events = [change for change, _, _ in changes(subscription)]
+        assert events == ["joined", "joined", "left"]
+
+
+async def test_one_that_was_given_up_and_cannot_say_that_it_is_back_still_leaves():
+    async with opened(True) as (presence, subscription):
+        async with presence.join(TOPIC, "ada", 1) as place:
+            await presence.hub.backplane.inner.leave(TOPIC, "ada", place.connection)
+            presence.hub.backplane.failures["publish"] = [BackplaneError("away")]
+            with pytest.raises(BackplaneError):
+                await place.update(2)
+        assert [change for change, _, _ in changes(subscription)] == ["joined", "left"]
+
+
 @pytest.mark.parametrize("error", [BackplaneError("away"), RuntimeError("broken")])
 @pytest.mark.parametrize("call", ["leave", "publish"])
 async def test_what_fails_while_leaving_is_logged_and_hides_no_error(call, error, caplog):
