@@ -5,7 +5,9 @@ from typing import Any, Final, Protocol, Self, cast
 
 import anyio
 
-from asgi_rt.asgi import Message, RawHeaders, Send
+from asgi_rt.asgi import Message, RawHeaders, Receive, Scope, Send
+from asgi_rt.http.pull import is_finished
+from asgi_rt.middleware.progress import ends_response
 
 __all__ = ["AppBody", "Asked", "WithAppBody", "relay"]
 
@@ -24,7 +26,8 @@ class Asked(Protocol):
 class AppBody(AsyncIterator[Any]):
     """The pieces of a body, as the app sends them; none that is empty.
 
-    A file that the server is to send by itself is the message that says so. Each piece is asked for
+    A file that the server is to send by itself is the message that says so, and to be sent before
+    the next piece is asked for, as the app may close it then. Each piece is asked for
     when it is wanted, so a slow reader holds up the app.
     """
 
@@ -45,7 +48,7 @@ class AppBody(AsyncIterator[Any]):
         while not self.is_over:
             message = await self._next_message()
             self.is_over = not message.get("more_body", False)
-            if message["type"] == "http.response.pathsend":
+            if message["type"] != "http.response.body":
                 return message
             if message.get("body"):
                 return message["body"]
@@ -61,10 +64,13 @@ class AppBody(AsyncIterator[Any]):
 
 
 class WithAppBody:
-    """The part of a response that is the body of an app."""
+    """The part of a response that it has of an app: its head, and the body that is to come."""
 
     message: Message
     """The message of the app's head."""
+    status_code: int
+    background: Any
+    """What is to be called when all is over; None for nothing."""
     _asked: Asked
     _body: AppBody | None = None
     _chunks: AsyncIterable[Any] | None = None
@@ -72,6 +78,21 @@ class WithAppBody:
     """Whether anybody has looked at the body."""
     is_sent: bool = False
     """Whether it was sent by way of this response."""
+
+    def __init__(self, message: Message, asked: Asked) -> None:
+        raise NotImplementedError
+
+    def head(self) -> Message:
+        """The message of the head, with status and fields as they were changed."""
+        raise NotImplementedError
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, as far as the app does. Its background is run by the middleware."""
+        self.is_sent = True
+        head = self.head()
+        head["headers"] = self.fields_for_body(head["headers"])
+        await send(head)
+        await relay(self.body_iterator, send)
 
     @property
     def body_iterator(self) -> AsyncIterable[Any]:
@@ -97,9 +118,19 @@ class WithAppBody:
         return (chunks is None or chunks is own) and not own.is_touched
 
     @property
+    def is_body_over(self) -> bool:
+        """Whether the app's body was read to its end."""
+        return self._body is not None and self._body.is_over
+
+    @property
+    def announces_trailers(self) -> bool:
+        """Whether it was sent with a head that says that trailers follow the body."""
+        return self.is_sent and bool(self.message.get("trailers"))
+
+    @property
     def feeds_another(self) -> bool:
         """Whether another response may be made of this one's body."""
-        return self._body is None or not self._body.is_over
+        return not self.is_body_over
 
     def fields_for_body(self, raw: RawHeaders) -> RawHeaders:
         """The header fields without the length of a body that was replaced."""
@@ -115,19 +146,20 @@ async def relay(chunks: AsyncIterable[Any], send: Send) -> None:
 
     A piece is bytes, str, or a message that has the server send a file.
     """
-    is_sent = False
+    has_end = False
     try:
         async for chunk in chunks:
             if isinstance(chunk, Mapping):
-                await send(cast("Message", chunk))
-                is_sent = True
+                message = cast("Message", chunk)
+                await send(message)
+                has_end = ends_response(message)
             else:
                 body = chunk.encode() if isinstance(chunk, str) else chunk
                 await send({"type": "http.response.body", "body": body, "more_body": True})
-        if not is_sent:
+        if not has_end:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
         aclose: Any = getattr(chunks, "aclose", None)
-        if aclose is not None:
+        if aclose is not None and not is_finished(chunks):
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
                 await aclose()

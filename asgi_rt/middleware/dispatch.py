@@ -4,10 +4,9 @@ The form of Starlette's BaseHTTPMiddleware, without its task, its stream and its
 `handoff` for how.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
-
-import anyio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asgi_rt.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
 from asgi_rt.background import Background, run_background
@@ -17,12 +16,13 @@ from asgi_rt.http.request import Request
 from asgi_rt.http.response import Response, problem_response, response_for
 from asgi_rt.http.streaming import StreamingResponse
 from asgi_rt.middleware.answer import answer_instead
-from asgi_rt.middleware.app_body import Asked, WithAppBody, relay
+from asgi_rt.middleware.app_body import Asked, WithAppBody
 from asgi_rt.middleware.connection import Connection
-from asgi_rt.middleware.handoff import Handoff
+from asgi_rt.middleware.exchange import Exchange
 from asgi_rt.middleware.misuse import NO_RESPONSE
 from asgi_rt.middleware.observed import Observed
 from asgi_rt.middleware.outcome import Outcome
+from asgi_rt.middleware.replayed_body import ReplayedBody
 
 if TYPE_CHECKING:
     from asgi_rt.http.forms import Form, FormLimits
@@ -36,85 +36,27 @@ __all__ = [
     "serve_websocket",
 ]
 
-_LOOK_SECONDS: Final = 0.001
 
-
-class DispatchedRequest(Request):
+class DispatchedRequest(ReplayedBody, Request):
     """The request that a dispatch function gets. What it reads of the body, the app gets as well.
 
     What the app has read can be read here afterwards, if it was no more than 64 KiB.
     """
 
-    KEPT_BYTES: ClassVar[int] = 64 * 1024
-    """How much of what the app reads is kept for the dispatch function."""
-    keeps: bool = True
-    """Whether what the app reads is kept for the dispatch function: not once that has returned."""
-    _is_given_up: bool = False
-    _is_lost: bool = False
-    _app_has: int = 0
-    _app_has_end: bool = False
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        self.receive = self._receive = receive
 
-    async def replay(self) -> Message:
-        """The app's `receive`: what was read here, and then what comes."""
-        if self._is_given_up:
-            return {"type": "http.disconnect"}
-        if not self._app_has_end and (message := self._read_here()) is not None:
-            return message
-        message = await (self.receive() if self._inbox is None else self._inbox())
-        if message["type"] == "http.request":
-            self._app_has += len(message.get("body", b""))
-            self._app_has_end = not message.get("more_body", False)
-            if self._body is None and not self._is_streamed:
-                self._keep(message)
-        return message
-
-    @property
-    def passes_on(self) -> Receive | None:
-        """For `waits_for_futures`: the server's `receive`, while nobody shares it."""
-        return self.receive if self._inbox is None else None
-
-    def give_up(self) -> None:
-        """From now on the app is to think that the client has left."""
-        self._is_given_up = True
-
-    async def has_left(self) -> bool:
-        """Whether the client has left, whatever of the body is still there; when the app ended."""
-        with anyio.move_on_after(_LOOK_SECONDS):
-            await self.inbox.disconnected()
-        return self.inbox.is_disconnected
-
-    def _read_here(self) -> Message | None:
-        """What the dispatch function has read of what the app has not."""
-        if self._body is not None:
-            self._app_has_end = True
-            return {"type": "http.request", "body": self._body[self._app_has :], "more_body": False}
-        if self._is_streamed:
-            if not self.inbox.is_exhausted:
-                return None
-            self._app_has_end = True
-            return {"type": "http.request", "body": b"", "more_body": False}
-        if self._parts and self._received > self._app_has:  # reading it was cancelled on the way
-            rest = b"".join(self._parts)[self._app_has :]
-            self._app_has += len(rest)
-            return {"type": "http.request", "body": rest, "more_body": True}
-        return None
-
-    def _keep(self, message: Message) -> None:
-        """Keep what the app reads, so that it can be read here too."""
-        self._received = self._app_has
-        if self._is_lost or not self.keeps or self._received > self.KEPT_BYTES:
-            self._is_lost = True
-            self._parts = None
-            return
-        parts = self._parts = self._parts or []
-        parts.append(message.get("body", b""))
-        if self._app_has_end:
-            self._body = b"".join(parts)
-            self._parts = None
+    def _is_read_out(self) -> bool:
+        return self.inbox.is_exhausted
 
     async def body(self, max_bytes: int | None = None) -> bytes:
         self._require_kept()
         return await super().body(max_bytes)
+
+    def stream(self, *, max_bytes: int | None = None) -> AsyncGenerator[bytes, None]:
+        self._require_kept()
+        return super().stream(max_bytes=max_bytes)
 
     async def form(self, limits: "FormLimits | None" = None) -> "Form":
         # Not from the stream, of which the app would find nothing left.
@@ -124,8 +66,9 @@ class DispatchedRequest(Request):
     def _require_kept(self) -> None:
         if self._is_lost:
             raise DispatchError(
-                f"the app has read more than {self.KEPT_BYTES} bytes of the request body, which are"
-                " not kept: read it before call_next, and the app will get it as well"
+                f"the app has read the request body, and more than {self.KEPT_BYTES} bytes of it or"
+                " after dispatch had returned, which is not kept: read it before call_next, and the"
+                " app will get it as well"
             )
 
 
@@ -143,51 +86,27 @@ class AppResponse(WithAppBody, Response):
         self.headers = MutableHeaders([*message.get("headers", ())])
         self.background: Background | None = None
 
+    def head(self) -> Message:
+        return {**self.message, "status": self.status_code, "headers": self.headers.raw}
+
     def raw_head(self) -> RawHeaders:
         return self.fields_for_body(self.headers.raw)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it, as far as the app does. Its background is run by the middleware."""
-        self.is_sent = True
-        headers = self.raw_head()
-        # Trailers would come when the end of the body was sent already.
-        head = {**self.message, "status": self.status_code, "headers": headers, "trailers": False}
-        await send(head)
-        await relay(self.body_iterator, send)
 
+class _Exchange(Exchange[AppResponse]):
+    response_class = AppResponse
 
-class _Exchange(Handoff[AppResponse]):
-    request: DispatchedRequest
-
-    def respond_with(self, message: Message) -> AppResponse:
-        return AppResponse(message, self)
-
-    def untouched_head(self, result: Any) -> Message | None:
-        response = self.response
-        if response is None or result is not response:
-            return None
-        if response.is_opened and not response.is_untouched:
-            return None
-        raw = response.headers.raw
-        return {**response.message, "status": response.status_code, "headers": raw}
-
-    async def respond(self, result: Any) -> None:
-        response = self.response
-        if response is not None and result is response:
-            await response(self.scope, self.request.receive, self.send_ours)
-            return
+    def answer_for(self, result: Any) -> ASGIApp:
         if result is None:
             raise DispatchError(NO_RESPONSE.format(None))
-        other = response_for(result)
-        feeds = response is not None and response.feeds_another
-        if feeds and isinstance(other, StreamingResponse) and other.is_async:
-            await other.send_in_step(self.scope, self.send_ours)
-        else:
-            await other(self.scope, self.request.inbox, self.send_ours)
-        if response is not None and not response.is_sent:
-            response.background = None
+        return response_for(result)
 
-    async def finish(self, *, completed: bool) -> None:
+    def in_step(self, response: Any) -> Callable[[Send], Awaitable[None]] | None:
+        if isinstance(response, StreamingResponse) and response.is_async:
+            return partial(response.send_in_step, self.scope)
+        return None
+
+    async def finish(self, *, completed: bool, raises: bool) -> None:
         assert self.response is not None
         assert self.response.background is not None
         await run_background(self.response.background, self.scope, completed=completed)

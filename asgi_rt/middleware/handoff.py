@@ -20,20 +20,21 @@ there is no task and no queue, the app's flow control is the server's own, and b
 context variables.
 """
 
-import asyncio
-import time
 from collections.abc import Callable, Coroutine, Generator
 from enum import Enum
 from types import CoroutineType, coroutine
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 import anyio.lowlevel
 
 from asgi_rt.asgi import ASGIApp, Message, Scope, Send
-from asgi_rt.errors import ClientDisconnected, DispatchError
-from asgi_rt.middleware.discarding import Discarded, Gone, is_harmless, raises_for_the_gone, worst
-from asgi_rt.middleware.misuse import ELSEWHERE, IN_A_SCOPE, INCOMPLETE, NOTHING, TWICE
+from asgi_rt.errors import DispatchError
+from asgi_rt.middleware.app_body import WithAppBody
+from asgi_rt.middleware.discarding import Discarded, Gone, raises_for_the_gone
+from asgi_rt.middleware.misuse import ELSEWHERE, IN_A_SCOPE, TWICE
+from asgi_rt.middleware.outgoing import BODIES, Outgoing
+from asgi_rt.middleware.replayed_body import ReplayedBody
 from asgi_rt.middleware.steps import ASKED, Ended, awaiting, carry_on
 from asgi_rt.middleware.tasks import (
     cancel_scope_of,
@@ -42,85 +43,55 @@ from asgi_rt.middleware.tasks import (
     in_context_of,
 )
 
-__all__ = ["DispatchedRequest", "Handoff", "Side"]
+__all__ = ["Handoff", "Side", "State"]
 
-R = TypeVar("R", bound="Backgrounded")
+R = TypeVar("R", bound=WithAppBody)
 Side = Coroutine[Any, Any, Any]
-_clock = time.monotonic
-_LOOK_SECONDS: Final = 1.0
-"""How often it is looked whether the client of a stream that dispatch has made is there."""
-_BODIES: Final = frozenset({"http.response.body", "http.response.pathsend"})
+_TRAILERS_TYPE: Final = "http.response.trailers"
 
 
-class _State(Enum):
+class State(Enum):
     """What becomes of a message that the app sends."""
 
     HEAD = "the dispatch side waits for the head"
     BODY = "the dispatch side waits for a piece of the body"
     BUSY = "it waits: the dispatch side still has what another task of the app has sent"
-    OVER = "it is dropped, for the response was sent already"
+    NOTED = "it goes to the server, and it is noted whether the response comes to its end"
+    TRAILERS = "it is dropped, for the response was sent already, up to its trailers"
+    OVER = "it is dropped, for the response was sent already, or nobody is left to send it"
     FAILED = "the dispatch side has failed, and the app is to end"
 
 
 # Looking a member up in its class takes 0.05 us.
-_HEAD, _BODY, _BUSY, _OVER, _FAILED = _State
+_HEAD, _BODY, _BUSY, _NOTED, _TRAILERS, _OVER, _FAILED = State
 
 
-class DispatchedRequest(Protocol):
-    """The request that a dispatch function gets, and what it leaves for the app to read."""
-
-    async def replay(self) -> Message:
-        """The app's `receive`: what the dispatch function has read, then what comes."""
-        ...
-
-    def give_up(self) -> None:
-        """From now on the app is to think that the client has left."""
-        ...
-
-    keeps: bool
-    """Whether what the app reads is kept for the dispatch function."""
-
-    async def is_disconnected(self) -> bool:
-        """Whether the client has left, as far as that can be seen now."""
-        ...
-
-    async def has_left(self) -> bool:
-        """Whether the client has left, whatever of the body is still there; when the app ended."""
-        ...
-
-
-class Backgrounded(Protocol):
-    """A response, as far as it matters here."""
-
-    background: Any
-    """What is to be called when all is over; None for nothing."""
-
-
-class Handoff(Generic[R]):
-    """One HTTP exchange of a dispatch function with its app. A subclass says what a response is.
+class Handoff(Outgoing, Generic[R]):
+    """One HTTP exchange of a dispatch function with its app, while both run.
 
     Made for one run. What the app sends may come from any of its tasks, one message at a time.
     """
 
     # Set on the class, so that an exchange that goes straight through does not pay for them.
+    response: R | None = None
+    """What `call_next` has given."""
     _state = _HEAD
-    _is_responding = False
-    _is_passing = False  # whether what the app sends goes straight to the server
+    # The server, once what the app sends goes straight there, whatever the state says: to set that
+    # as well would take time. Each is looked up for each message.
+    _passes_to: Send | None = None
+    _failure: BaseException | None = None  # what the app has raised, or why nothing came of it
+    _error: Exception | None = None  # what the dispatch side has raised
+    _is_cut = False  # whether the dispatch side was cancelled on its way
+    _is_responding = False  # whether it has returned, and not the app's response as it is
+    _task: Any = None
     _freed: anyio.Event | None = None
     _is_called = False
     _scope_below: Any = None
     _message: Message | None = None
-    _error: Exception | None = None  # what the dispatch side has raised
-    _failure: BaseException | None = None  # what the app has raised, or why nothing came of it
-    _lost: OSError | None = None
-    _looked_at: float | None = None
     _side: Any = None
-    _task: Any = None
     _cancel_scope: object = None
-    response: R | None = None
-    """What `call_next` has given."""
 
-    def __init__(self, app: ASGIApp, request: DispatchedRequest, scope: Scope, send: Send) -> None:
+    def __init__(self, app: ASGIApp, request: ReplayedBody, scope: Scope, send: Send) -> None:
         self._app = app
         self.request = request
         self.scope = scope
@@ -128,20 +99,15 @@ class Handoff(Generic[R]):
 
     # What a subclass says
 
-    def respond_with(self, message: Message) -> R:
-        """What `call_next` gives for the app's head."""
-        raise NotImplementedError
-
-    def untouched_head(self, result: Any) -> Message | None:
-        """The head to send, where the body may follow as the app sends it; None where not."""
-        raise NotImplementedError
+    response_class: type[R]
+    """What `call_next` gives an instance of."""
 
     def respond(self, result: Any) -> Side:
         """Send what the dispatch function has returned, with `send_ours`."""
         raise NotImplementedError
 
-    async def finish(self, *, completed: bool) -> None:
-        """Run what is to be run in the background, as the app has ended."""
+    async def settle(self) -> None:
+        """The app has ended, and there is more to do than nothing."""
         raise NotImplementedError
 
     # For the dispatch function
@@ -196,34 +162,38 @@ class Handoff(Generic[R]):
         except BaseException as error:
             self._failure = error
         try:
-            if not self._is_passing or self._failure is not None:
-                await self._settle()
+            if self._passes_to is None or self._failure is not None:
+                await self.settle()
             elif self.response is not None and self.response.background is not None:
-                await self.finish(completed=True)
+                await self.settle()  # it was set when dispatch had returned
         finally:
             # Or there would be cycles: errors know the frames that they went through.
             self._failure = self._error = self.response = None
 
     async def send(self, message: Message) -> None:
         """The app's `send`."""
-        if self._is_passing:
-            await self._server_send(message)
+        passes_to = self._passes_to
+        if passes_to is not None:
+            await passes_to(message)
         elif self._state is not _HEAD or message["type"] != "http.response.start":
             await self._deliver(message)
         else:
             # The commonest way, all in one coroutine: each further one takes 0.15 us of 3.5.
             self._state = _BUSY
-            self.response = self.respond_with(message)
+            response = self.response = self.response_class(message, self)
             if current_task() is not self._task:
                 self._side = in_context_of(self._task, self._side)
             try:
                 step = self._side.send(None)
             except StopIteration as stop:
-                head = self.untouched_head(stop.value)
-                if head is not None:
-                    self._is_passing = True
+                if (
+                    stop.value is response
+                    and not response.is_opened
+                    and response.background is None
+                ):
                     self.request.keeps = False
-                    await self._server_send(head)
+                    self._passes_to = self._server_send
+                    await self._server_send(response.head())
                     return
                 step = Ended(stop.value)
             except BaseException as error:
@@ -233,16 +203,10 @@ class Handoff(Generic[R]):
 
     async def _deliver(self, message: Message) -> None:
         """Do what the state says with a message of the app's."""
-        while self._state is _BUSY and not self._is_passing:
+        if self._state is _BUSY:
             await self._until_free()
-        kind = message["type"]
-        if self._is_passing:
-            await self._server_send(message)
-        elif self._state is _FAILED:
-            raise Discarded
-        elif self._state is _OVER:
-            await self._drop()
-        elif self._state is _BODY and kind in _BODIES:
+        kind, state = message["type"], self._state
+        if state is _BODY and kind in BODIES:
             self._message = message
             self._state = _BUSY
             if current_task() is not self._task:
@@ -253,29 +217,33 @@ class Handoff(Generic[R]):
                 self._stop(error)
                 raise Discarded from None
             await self._hand_over(step)
+        elif self._passes_to is not None:
+            await self._server_send(message)
+        elif state is _NOTED:
+            await self.send_noted(message)
+        elif state is _FAILED:
+            raise Discarded
+        elif state is _TRAILERS and kind == _TRAILERS_TYPE:
+            await self._send_trailers(message)
+        elif state is _OVER or state is _TRAILERS:
+            await self._drop()
         else:  # early hints and the like go ahead of what is waited for
             await self._server_send(message)
 
-    async def send_ours(self, message: Message) -> None:
-        """For `respond`: send a message of the response that the dispatch function has made."""
-        try:
-            await self._server_send(message)
-        except OSError as error:
-            self._lost = error  # the client has left: that is the app's to know, and no failure
-            raise
-        if self._is_responding and message.get("more_body"):
-            await self._look_for_client()
-
-    async def _look_for_client(self) -> None:
-        """Raise OSError where the client has left a stream that nobody else watches."""
-        now = _clock()
-        if self._looked_at is None:
-            self._looked_at = now
-        elif now - self._looked_at > _LOOK_SECONDS:
-            self._looked_at = now
-            if await self.request.is_disconnected():
-                self._lost = Gone("the client has left")
-                raise self._lost
+    def _head_to_pass(self, result: Any) -> Message | None:
+        """The head to send, where the body may follow as the app sends it; None where not."""
+        response = self.response
+        if response is None or result is not response:
+            return None
+        if response.is_opened and not response.is_untouched:
+            return None
+        if response.background is None:
+            self._passes_to = self._server_send
+        else:
+            self._state = _NOTED
+            self.is_end_asked_for = True
+        self.request.keeps = False
+        return response.head()
 
     async def _hand_over(self, step: Any) -> None:
         """Let the dispatch side go on with what the app has sent, from its first `step` on."""
@@ -287,12 +255,15 @@ class Handoff(Generic[R]):
 
     def _stop(self, error: BaseException) -> None:
         """The dispatch side has failed. What is no failure of its own is raised in the app."""
-        self._state = _OVER
-        if error is self._lost or not isinstance(error, Exception):
-            raise error
-        self._error = error
-        self._state = _FAILED
+        if self._passes_to is not None or self._state is _NOTED:
+            raise error  # it has returned: this is the server's, and the app's to know
         self.request.give_up()
+        if error is self._lost or not isinstance(error, Exception):
+            self._state = _OVER
+            self._is_cut = not isinstance(error, OSError | Discarded)
+            raise error
+        self._state = _FAILED
+        self._error = error
 
     async def _go_on(self, step: Any) -> None:
         """Let the dispatch side go on until it asks for more, or has returned and all is sent.
@@ -306,13 +277,11 @@ class Handoff(Generic[R]):
                 if step is ASKED:
                     return
                 if self._is_responding:
-                    self._state = _OVER
-                    self.request.give_up()
+                    self._close()
                     return
-                head = self.untouched_head(step.result)
+                head = self._head_to_pass(step.result)
                 if head is not None:
-                    self._is_passing = True
-                    await self.send_ours(head)
+                    await self._server_send(head)
                     return
                 self._is_responding = True
                 self._side = in_context_like(self._side, self.respond(step.result))
@@ -336,63 +305,33 @@ class Handoff(Generic[R]):
             del error  # its traceback may know this frame
 
     async def _until_free(self) -> None:
-        if self._freed is None:
-            self._freed = anyio.Event()
-        await self._freed.wait()
+        """Return when the dispatch side waits for the app, or is done."""
+        while self._state is _BUSY and self._passes_to is None:
+            if self._freed is None:
+                self._freed = anyio.Event()
+            await self._freed.wait()
+
+    # When the dispatch side is done
+
+    def _close(self) -> None:
+        """Its response was sent. Of the app's, trailers may follow."""
+        response = self.response
+        if response is None or not response.announces_trailers:
+            self._state = _OVER
+            self.request.give_up()
+            return
+        self._state = _TRAILERS
+        if not response.is_body_over:
+            self.request.give_up()
+
+    async def _send_trailers(self, message: Message) -> None:
+        await self._server_send(message)
+        if not message.get("more_trailers", False):
+            self._state = _OVER
+            self.request.give_up()
 
     async def _drop(self) -> None:
-        """Take what the app sends after its response was replaced, as a server would."""
+        """Take what the app sends when nobody wants it any more, as a server would."""
         if raises_for_the_gone(self.scope):
-            raise Gone("the response was replaced by a middleware")
+            raise Gone("the response was replaced or given up by a middleware")
         await anyio.lowlevel.checkpoint()
-
-    async def _settle(self) -> None:
-        """The app has ended, and not with all of its response on its way."""
-        while self._state is _BUSY and not self._is_passing:
-            await self._until_free()
-        if self._error is not None:
-            if (other := worst(self._failure)) is not None:
-                raise other  # a cancellation goes first
-            raise self._error
-        if not self._is_passing and self._state is not _OVER:
-            await self._fail_below()
-            return
-        is_quiet = is_harmless(self._failure)
-        if is_quiet or isinstance(self._failure, Exception):
-            await self._finish(completed=self._failure is None)
-        if self._failure is not None and not is_quiet and not self._is_taken_back():
-            raise self._failure
-
-    def _is_taken_back(self) -> bool:
-        """Whether it is a cancellation by a timeout of dispatch's own, which has dealt with it."""
-        is_cancelled = isinstance(self._failure, asyncio.CancelledError)
-        was_answered = self._state is _OVER and self._is_responding
-        is_asyncio = isinstance(self._task, asyncio.Task)
-        return is_cancelled and was_answered and is_asyncio and not self._task.cancelling()
-
-    async def _fail_below(self) -> None:
-        """Raise in the dispatch side, which still waits for the app, why nothing more comes."""
-        is_head_there = self._state is _BODY
-        is_failure = isinstance(self._failure, Exception)
-        if self._failure is None:
-            self._failure = await self._why_nothing_came()
-        try:
-            await self._go_on(self._begin(self._failure))
-        except (ClientDisconnected, DispatchError) as raised:
-            # A response that breaks off is for the server to tell of, as without this layer.
-            is_told = self._is_responding or isinstance(raised, ClientDisconnected)
-            if is_failure or raised is not self._failure or not is_told:
-                raise
-            return
-        if is_head_there and is_failure:
-            raise self._failure
-        await self._finish(completed=not is_failure)
-
-    async def _finish(self, *, completed: bool) -> None:
-        if self.response is not None and self.response.background is not None:
-            await self.finish(completed=completed)
-
-    async def _why_nothing_came(self) -> Exception:
-        if await self.request.has_left():
-            return ClientDisconnected("the app has ended before its response was complete")
-        return DispatchError(NOTHING if self._state is _HEAD else INCOMPLETE)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["ELSEWHERE", "INCOMPLETE", "IN_A_SCOPE", "NOTHING", "NO_RESPONSE", "TWICE"]
+__all__ = ["CUT", "ELSEWHERE", "INCOMPLETE", "IN_A_SCOPE", "NOTHING", "NO_RESPONSE", "TWICE"]
 
 TWICE: Final = (
     "call_next was called a second time, and an app serves a request once. To try again, write a"
@@ -20,4 +20,9 @@ IN_A_SCOPE: Final = (
 )
 NOTHING: Final = "No response returned. The app has ended and had not sent a head"
 INCOMPLETE: Final = "The app has ended and had not sent the end of its response"
+CUT: Final = (
+    "the app has cancelled its send of a response while dispatch worked on it, and then has ended"
+    " as if it had been sent. Await less after call_next, let the app wait longer, or shield"
+    " its send from the cancel scope that it is in"
+)
 NO_RESPONSE: Final = "dispatch returned {}: return what call_next gave, or another response"

@@ -4,6 +4,7 @@ from contextvars import ContextVar
 
 import anyio
 import pytest
+from fakes import FakeServer
 from middleware.dispatching import HEAD, chunk, exchange, from_child
 
 from asgi_rt import App, BackgroundTask, HTTPError, Request, Response
@@ -101,6 +102,73 @@ async def test_more_than_is_kept_of_what_the_app_has_read_is_an_error_that_says_
 
     async with around(echo, dispatch) as client:
         assert len((await sent(client, b"x" * size)).content) == size + 1
+
+
+async def test_what_is_not_kept_cannot_be_streamed_either():
+    async def dispatch(request, call_next):
+        response = await call_next(request)
+        with pytest.raises(DispatchError, match="read it before call_next"):
+            request.stream()
+        return response
+
+    async with around(echo, dispatch) as client:
+        await sent(client, b"x" * (DispatchedRequest.KEPT_BYTES + 1), b"y")
+
+
+async def test_what_the_app_reads_when_dispatch_has_returned_is_not_kept():
+    async def app(scope, receive, send):
+        await send(HEAD)
+        await receive()
+        await send(chunk(b"", more=False))
+
+    async def dispatch(request, call_next):
+        response = await call_next(request)
+        response.background = BackgroundTask(read, request)
+        return response
+
+    async def read(request):
+        with pytest.raises(DispatchError, match="after dispatch had returned"):
+            await request.body()
+        tried.append(True)
+
+    tried = []
+    async with around(app, dispatch) as client:
+        await sent(client, b"ab")
+    assert tried == [True]
+
+
+async def test_an_empty_body_read_before_is_the_end_for_the_app():
+    async def dispatch(request, call_next):
+        assert await request.body() == b""
+        return await call_next(request)
+
+    assert (await exchange(dispatch, echo)).body == b""
+
+
+async def test_a_read_that_was_cancelled_on_its_way_leaves_all_to_the_app():
+    class Halting(FakeServer):
+        async def receive(self):
+            if len(parts) == 2:
+                await goes_on.wait()
+            body, more = parts.pop(0)
+            return {"type": "http.request", "body": body, "more_body": more}
+
+    async def dispatch(request, call_next):
+        async with anyio.create_task_group() as group:
+            group.start_soon(request.body)
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+        goes_on.set()
+        response = await call_next(request)
+        seen.append(await request.body())
+        return response
+
+    parts = [(b"ab", True), (b"cd", True), (b"ef", False)]
+    seen = []
+    goes_on = anyio.Event()
+    server = await exchange(dispatch, echo, server=Halting())
+    assert server.body == b"ab|cd|ef"
+    assert seen == [b"abcdef"]
 
 
 async def test_what_stream_has_taken_is_gone_for_the_app():

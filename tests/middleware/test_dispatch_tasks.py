@@ -90,7 +90,7 @@ async def test_a_timeout_that_goes_off_after_the_head_of_a_child_is_dealt_with()
 
 
 async def test_an_endless_stream_of_dispatch_ends_when_its_client_leaves(monkeypatch):
-    monkeypatch.setattr("asgi_rt.middleware.handoff._LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("asgi_rt.middleware.outgoing._LOOK_SECONDS", 0.0)
 
     async def endless():
         while True:
