@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test check bench bench-middleware clean
+.PHONY: help demo test check bench bench-middleware bench-broadcast clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make check              format, lint, types, architecture"
 	@echo "make bench              compare with raw ASGI and the peers"
 	@echo "make bench-middleware   compare layers of middleware with BaseHTTPMiddleware"
+	@echo "make bench-broadcast    compare broadcasts of every size, about an hour"
 
 $(INSTALLED): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
@@ -31,6 +32,10 @@ $(INSTALLED): pyproject.toml
 demo: $(INSTALLED)
 	@$(BIN)/python -m asgi_rt demo
 
+# Bytecode is kept, away from the sources: the tests start hundreds of processes, each of which
+# would compile the package anew.
+test: export PYTHONDONTWRITEBYTECODE :=
+test: export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest
 
@@ -48,6 +53,11 @@ bench-middleware: $(INSTALLED)
 	@$(BIN)/python -m benchmarks \
 	    middleware-json-inprocess middleware-stream-inprocess \
 	    middleware-upload-inprocess middleware-leaving-inprocess middleware-json-uvicorn
+
+bench-broadcast: $(INSTALLED)
+	@$(BIN)/python -m benchmarks \
+	    broadcast-sse broadcast-sse-cases broadcast-sse-full broadcast-sse-idle-full \
+	    broadcast-ws broadcast-ws-cases broadcast-ws-full broadcast-ws-idle-full
 
 clean:
 	rm -rf $(VENV) .ruff_cache .mypy_cache .hypothesis dist

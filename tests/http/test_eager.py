@@ -372,7 +372,7 @@ async def test_the_source_is_closed_whatever_ends_it(ending, held_up):
     response = EventStream(
         source.iterator,
         finish_in_drain=ending == "grace",
-        max_lifetime=0.02 if ending == "lifetime" else None,
+        max_lifetime=0.2 if ending == "lifetime" else None,  # longer than the items take
         background=outcome.task(),
     )
     async with anyio.create_task_group() as enforcing:

@@ -4,7 +4,7 @@ Each kind of limit stands around an app of its own that is mounted. What handler
 """
 
 import os
-import time
+import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
@@ -26,6 +26,7 @@ from asgi_rt.middleware.timeout import TimeoutMiddleware
 
 counters = PlacesCounters()
 gates: defaultdict[str, anyio.Event] = defaultdict(anyio.Event)
+thread_gates: defaultdict[str, threading.Event] = defaultdict(threading.Event)
 
 
 def note(text: str) -> None:
@@ -39,7 +40,8 @@ def client_key(connection: Any) -> str | None:
 
 LIMITS: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "/body": (BodyLimitMiddleware, {"max_bytes": 100_000}),
-    "/timed": (TimeoutMiddleware, {"head": 0.5, "total": 1.0}),
+    "/head": (TimeoutMiddleware, {"head": 0.1, "total": 20.0}),
+    "/total": (TimeoutMiddleware, {"head": 0.5, "total": 0.5}),
     "/rate": (RateLimitMiddleware, {"rate": 2, "period": 3600, "key": client_key}),
     "/places": (
         ConcurrencyLimitMiddleware,
@@ -71,8 +73,20 @@ async def rows(key: str) -> AsyncIterator[str]:
 
 
 async def work(key: str) -> None:
-    await anyio.sleep(1.2)
+    await gated(key)
     note(f"{key} has worked")
+
+
+def gated_in_thread(key: str) -> str:
+    gate = thread_gates[key]
+    note(f"{key} begins")
+    gate.wait(20.0)
+    return "too late"
+
+
+def open_gates(key: str) -> None:
+    gates[key].set()
+    thread_gates[key].set()
 
 
 def count() -> dict[str, int]:
@@ -92,7 +106,7 @@ async def _count(request: asgi_rt.Request) -> dict[str, int]:
 
 @app.get("/open/{key}")
 async def _open(request: asgi_rt.Request) -> None:
-    gates[request.path_params["key"]].set()
+    open_gates(request.path_params["key"])
 
 
 @apps["/body"].post("/upload")
@@ -101,35 +115,34 @@ async def _upload(request: asgi_rt.Request) -> dict[str, int]:
     return {"size": len(await request.json())}
 
 
-@apps["/timed"].get("/silent/{key}")
+@apps["/head"].get("/silent/{key}")
 async def _silent(request: asgi_rt.Request) -> None:
     await silence(request.path_params["key"])
 
 
-@apps["/timed"].get("/rows/{key}")
+@apps["/total"].get("/rows/{key}")
 async def _rows(request: asgi_rt.Request) -> AsyncIterator[str]:
     async for row in rows(request.path_params["key"]):
         yield row
 
 
-@apps["/timed"].get("/work/{key}")
+@apps["/total"].get("/work/{key}")
 async def _work(request: asgi_rt.Request) -> asgi_rt.Response:
     task = BackgroundTask(work, request.path_params["key"])
     return asgi_rt.Response(b"working", background=task)
 
 
-@apps["/timed"].get("/thread")
+@apps["/head"].get("/thread/{key}")
 def _thread(request: asgi_rt.Request) -> str:
-    time.sleep(1.0)
-    return "too late"
+    return gated_in_thread(request.path_params["key"])
 
 
-@apps["/timed"].websocket("/silent/{key}")
+@apps["/head"].websocket("/silent/{key}")
 async def _silent_ws(ws: asgi_rt.WebSocket) -> None:
     await silence(ws.path_params["key"])
 
 
-@apps["/timed"].websocket("/echo")
+@apps["/total"].websocket("/echo")
 @apps["/rate"].websocket("/echo")
 @apps["/impatient"].websocket("/echo")
 async def _echo(ws: asgi_rt.WebSocket) -> None:
@@ -163,7 +176,7 @@ async def foreign_count(request: fastapi.Request) -> JSONResponse:
 
 
 async def foreign_open(request: fastapi.Request) -> PlainTextResponse:
-    gates[request.path_params["key"]].set()
+    open_gates(request.path_params["key"])
     return PlainTextResponse("")
 
 
@@ -186,8 +199,7 @@ async def foreign_work(request: fastapi.Request) -> PlainTextResponse:
 
 
 def foreign_thread(request: fastapi.Request) -> PlainTextResponse:
-    time.sleep(1.0)
-    return PlainTextResponse("too late")
+    return PlainTextResponse(gated_in_thread(request.path_params["key"]))
 
 
 async def foreign_silent_ws(websocket: fastapi.WebSocket) -> None:
@@ -210,18 +222,15 @@ async def foreign_gated(request: fastapi.Request) -> PlainTextResponse:
 
 _ROUTES: dict[str, dict[str, Any]] = {
     "/body": {},
-    "/timed": {
-        "/silent/{key}": foreign_silent,
-        "/rows/{key}": foreign_rows,
-        "/work/{key}": foreign_work,
-        "/thread": foreign_thread,
-    },
+    "/head": {"/silent/{key}": foreign_silent, "/thread/{key}": foreign_thread},
+    "/total": {"/rows/{key}": foreign_rows, "/work/{key}": foreign_work},
     "/rate": {"/hello": foreign_hello},
     "/places": {"/gated/{key}": foreign_gated},
     "/impatient": {"/gated/{key}": foreign_gated},
 }
 _WEBSOCKETS: dict[str, dict[str, Any]] = {
-    "/timed": {"/silent/{key}": foreign_silent_ws, "/echo": foreign_echo},
+    "/head": {"/silent/{key}": foreign_silent_ws},
+    "/total": {"/echo": foreign_echo},
     "/rate": {"/echo": foreign_echo},
     "/impatient": {"/echo": foreign_echo},
 }

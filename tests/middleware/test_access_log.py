@@ -13,9 +13,8 @@ import pytest
 from fakes import FakeServer, http_scope
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.applications import Starlette
+from middleware.foreign import fastapi_of, starlette_of
 from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.routing import Route, WebSocketRoute
 
 from asgi_rt import App, ClientDisconnected, HTTPError
 from asgi_rt.middleware.access_entry import escape
@@ -401,19 +400,6 @@ def test_wrong_options_are_refused_at_construction(options, error, message):
         AccessLogMiddleware(plain, **options)
 
 
-@pytest.mark.parametrize("kind", ["lifespan", "unknown"])
-async def test_what_is_no_connection_goes_straight_through(logger, kept, kind):
-    seen = []
-
-    async def app(scope, receive, send):
-        seen.append((scope, receive, send))
-
-    scope, receive, send = {"type": kind}, object(), object()
-    await AccessLogMiddleware(app, logger=logger)(scope, receive, send)
-    assert seen == [({"type": kind}, receive, send)]
-    assert kept.records == []
-
-
 # What a client can make it say
 
 
@@ -558,21 +544,11 @@ SOCKETS = {"/echo": echo, "/close": close, "/deny": deny}
 
 
 def starlette_app():
-    return Starlette(
-        routes=[
-            *(Route(path, endpoint) for path, endpoint in ENDPOINTS.items()),
-            *(WebSocketRoute(path, endpoint) for path, endpoint in SOCKETS.items()),
-        ]
-    )
+    return starlette_of(ENDPOINTS, SOCKETS)
 
 
 def fastapi_app():
-    app = fastapi.FastAPI()
-    for path, endpoint in ENDPOINTS.items():
-        app.get(path)(endpoint)
-    for path, endpoint in SOCKETS.items():
-        app.websocket(path)(endpoint)
-    return app
+    return fastapi_of(ENDPOINTS, SOCKETS)
 
 
 @pytest.fixture(params=[asgi_rt_app, starlette_app, fastapi_app])

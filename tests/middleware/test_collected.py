@@ -1,11 +1,11 @@
 """What is left of an exchange for the garbage collector: nothing, through any layer."""
 
 import contextlib
-import gc
 
 import anyio
 import pytest
 from fakes import FakeServer
+from garbage import garbage_of
 from middleware.layered import HEAD, body
 from middleware.limited import Handshake
 
@@ -76,24 +76,14 @@ class Upload(FakeServer):
 
 
 async def collected(app, server=FakeServer):
-    """How many objects the garbage collector finds after one exchange, the first of its kind not
-    counted.
-    """
+    """How many objects the garbage collector finds after one exchange."""
 
     async def once():
         exchange = server()
         with contextlib.suppress(LookupError):
             await app(exchange.scope, exchange.receive, exchange.send)
 
-    await once()
-    while gc.collect():  # what finalizers of earlier tests leave takes more than one turn
-        pass
-    gc.disable()
-    try:
-        await once()
-        return gc.collect()
-    finally:
-        gc.enable()
+    return await garbage_of(once)
 
 
 @pytest.mark.parametrize("server", [FakeServer, Handshake], ids=["http", "websocket"])

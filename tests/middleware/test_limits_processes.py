@@ -154,33 +154,51 @@ def test_a_client_that_asks_before_it_sends_a_smaller_one_is_told_to(server):
 # Time
 
 
+def assert_breaks_off(client: Client, key: str) -> None:
+    """When this returns, all the time has passed that a request has which began before."""
+    response = client.ask(f"/total/rows/{key}")
+    assert (response.status, response.readline()) == (200, b"first\n")
+    with pytest.raises(http.client.IncompleteRead):
+        response.read()
+
+
+def open_gate(server: ServerProcess, key: str) -> None:
+    with RawClient(server.address) as client:
+        client.get(f"/open/{key}")
+        client.read_until(b"\r\n\r\n")
+
+
 def test_an_app_that_is_silent_is_cancelled_and_answered_for(server, client, key):
-    response = client.ask(f"/timed/silent/{key}")
+    response = client.ask(f"/head/silent/{key}")
     problem = assert_problem(response, 504)
-    assert problem["detail"] == "there was no answer within 0.5 seconds"
+    assert problem["detail"] == "there was no answer within 0.1 seconds"
     assert response.headers["connection"] == "close"
     server.wait_for(f"{key} is cancelled")
 
 
 def test_a_response_that_takes_too_long_breaks_off_visibly(server, client, key):
-    response = client.ask(f"/timed/rows/{key}")
-    assert (response.status, response.readline()) == (200, b"first\n")
-    with pytest.raises(http.client.IncompleteRead):
-        response.read()
+    assert_breaks_off(client, key)
     server.wait_for(f"{key} is cancelled")
 
 
-def test_work_after_the_response_goes_on_beyond_all_limits(server, client, key):
-    assert client.ask(f"/timed/work/{key}").read() == b"working"
+def test_work_after_the_response_goes_on_beyond_all_limits(server, client, other, key):
+    assert client.ask(f"/total/work/{key}").read() == b"working"
+    server.wait_for(f"{key} begins")
+    assert_breaks_off(other, f"{key}other")
+    open_gate(server, key)
     server.wait_for(f"{key} has worked")
 
 
-def test_a_thread_is_waited_for_and_what_it_says_then_is_dropped(client):
-    assert_problem(client.ask("/timed/thread"), 504)
+def test_a_thread_is_waited_for_and_what_it_says_then_is_dropped(server, client, other, key):
+    client.request("GET", f"/head/thread/{key}")
+    server.wait_for(f"{key} begins")
+    assert_problem(other.ask(f"/head/silent/{key}other"), 504)
+    open_gate(server, key)
+    assert_problem(client.getresponse(), 504)
 
 
 async def test_a_handshake_that_is_not_answered_is_denied(server, key):
-    url = f"{server.url.replace('http', 'ws')}/timed/silent/{key}"
+    url = f"{server.url.replace('http', 'ws')}/head/silent/{key}"
     with pytest.raises(Refused) as refused:
         async with with_websockets(url):
             pass
@@ -188,13 +206,10 @@ async def test_a_handshake_that_is_not_answered_is_denied(server, key):
     server.wait_for(f"{key} is cancelled")
 
 
-async def test_a_websocket_that_is_open_has_all_time(server, client, other, key):
-    url = f"{server.url.replace('http', 'ws')}/timed/echo"
+async def test_a_websocket_that_is_open_has_all_time(server, client, key):
+    url = f"{server.url.replace('http', 'ws')}/total/echo"
     async with with_websockets(url) as websocket:
-        # What takes all the time there is for a request, on the same server.
-        assert_problem(client.ask(f"/timed/silent/{key}"), 504)
-        with pytest.raises(http.client.IncompleteRead):
-            other.ask(f"/timed/rows/{key}").read()
+        assert_breaks_off(client, key)
         await websocket.send("hello")
         assert await websocket.receive() == "hello"
 

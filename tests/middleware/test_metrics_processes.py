@@ -17,13 +17,14 @@ ITEMS = {"asgi_rt": "/items/{item_id:int}", "fastapi": "/items/{item_id}"}
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(params=["asgi_rt", "starlette", "fastapi"])
+@pytest.fixture(scope="module", params=["asgi_rt", "starlette", "fastapi"])
 def kind(request):
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(kind):
+    """One for all: each test counts what no other does, and leaves nothing open."""
     with ServerProcess(*UVICORN, cwd=HERE, env={"METERED": kind}) as server:
         yield server
 

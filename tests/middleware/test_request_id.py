@@ -17,11 +17,10 @@ import pytest
 from fakes import FakeServer
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.applications import Starlette
+from middleware.foreign import fastapi_of, starlette_of
 from starlette.background import BackgroundTask as ForeignTask
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
-from starlette.routing import Route, WebSocketRoute
 
 from asgi_rt import App, BackgroundTask, HTTPError, Response
 from asgi_rt.middleware.request_id import RequestIDFilter, RequestIDMiddleware, request_id
@@ -207,18 +206,6 @@ async def test_a_mounted_app_keeps_the_id_of_the_app_around_it():
     async with AsyncTestClient(outer) as client:
         response = await client.get("/inner/")
         assert (response.text, response.headers["x-request-id"]) == ("outer", "outer")
-
-
-@pytest.mark.parametrize("kind", ["lifespan", "unknown"])
-async def test_what_is_no_connection_goes_straight_through(kind):
-    seen = []
-
-    async def app(scope, receive, send):
-        seen.append((scope, receive, send))
-
-    scope, receive, send = {"type": kind}, object(), object()
-    await RequestIDMiddleware(app)(scope, receive, send)
-    assert seen == [({"type": kind}, receive, send)]
 
 
 async def test_the_app_gets_the_servers_own_receive():
@@ -489,21 +476,11 @@ SOCKETS = {"/accept": accepted, "/deny": denied}
 
 
 def starlette_app():
-    return Starlette(
-        routes=[
-            *(Route(path, endpoint) for path, endpoint in ENDPOINTS.items()),
-            *(WebSocketRoute(path, endpoint) for path, endpoint in SOCKETS.items()),
-        ]
-    )
+    return starlette_of(ENDPOINTS, SOCKETS)
 
 
 def fastapi_app():
-    app = fastapi.FastAPI()
-    for path, endpoint in ENDPOINTS.items():
-        app.get(path)(endpoint)
-    for path, endpoint in SOCKETS.items():
-        app.websocket(path)(endpoint)
-    return app
+    return fastapi_of(ENDPOINTS, SOCKETS)
 
 
 @pytest.fixture(params=[asgi_rt_app, starlette_app, fastapi_app])

@@ -10,9 +10,8 @@ import pytest
 from fakes import FakeServer
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.applications import Starlette
+from middleware.foreign import fastapi_of, starlette_of
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route, WebSocketRoute
 
 from asgi_rt import App
 from asgi_rt.middleware.timing import Metric, TimingMiddleware, server_timing
@@ -171,18 +170,6 @@ async def test_the_apps_own_timing_allow_origin_holds():
 def test_wrong_options_are_refused_at_construction(options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         TimingMiddleware(answering(), **options)
-
-
-@pytest.mark.parametrize("kind", ["lifespan", "unknown"])
-async def test_what_is_no_connection_goes_straight_through(kind):
-    seen = []
-
-    async def app(scope, receive, send):
-        seen.append((scope, receive, send))
-
-    scope, receive, send = {"type": kind}, object(), object()
-    await TimingMiddleware(app)(scope, receive, send)
-    assert seen == [(scope, receive, send)]
 
 
 async def test_the_app_gets_the_servers_own_receive():
@@ -405,24 +392,16 @@ async def denied(websocket: fastapi.WebSocket):
     await websocket.send_denial_response(PlainTextResponse("no", 403))
 
 
+ENDPOINTS = {"/async": of_async, "/sync": of_sync}
+SOCKETS = {"/accept": accepted, "/deny": denied}
+
+
 def starlette_app():
-    return Starlette(
-        routes=[
-            Route("/async", of_async),
-            Route("/sync", of_sync),
-            WebSocketRoute("/accept", accepted),
-            WebSocketRoute("/deny", denied),
-        ]
-    )
+    return starlette_of(ENDPOINTS, SOCKETS)
 
 
 def fastapi_app():
-    app = fastapi.FastAPI()
-    app.get("/async")(of_async)
-    app.get("/sync")(of_sync)
-    app.websocket("/accept")(accepted)
-    app.websocket("/deny")(denied)
-    return app
+    return fastapi_of(ENDPOINTS, SOCKETS)
 
 
 @pytest.fixture(params=[asgi_rt_app, starlette_app, fastapi_app])

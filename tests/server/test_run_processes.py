@@ -81,12 +81,14 @@ def test_workers_that_find_no_app_end_it_with_1(start):
 
 
 def test_what_a_signal_ends_while_it_starts_exits_with_0(start, tmp_path):
+    go_on = tmp_path / "go_on"
     (tmp_path / "slow_start.py").write_text(
-        "import anyio, contextlib, asgi_rt\n"
+        "import anyio, contextlib, os, asgi_rt\n"
         "@contextlib.asynccontextmanager\n"
         "async def lifespan(app):\n"
         "    print('starting', flush=True)\n"
-        "    await anyio.sleep(0.3)\n"
+        f"    while not os.path.exists({str(go_on)!r}):\n"
+        "        await anyio.sleep(0.01)\n"
         "    yield\n"
         "    print('stopped', flush=True)\n"
         "app = asgi_rt.App(lifespan=lifespan)\n"
@@ -94,6 +96,7 @@ def test_what_a_signal_ends_while_it_starts_exits_with_0(start, tmp_path):
     server = start(*RUN, "slow_start:app", "--port", "0", "--app-dir", str(tmp_path))
     server.wait_for("starting")
     server.send_signal(signal.SIGTERM)
+    go_on.touch()
     assert server.exit_status() == 0
     assert "stopped" in server.lines
 
@@ -106,11 +109,11 @@ def test_a_change_of_a_file_starts_it_again_with_no_connection_refused(start, tm
     server = start(*RUN, "changing:app", *options)
     assert httpx2.get(server.url, timeout=30).text == "before"
     for _ in range(20):  # the watcher may not have begun to watch yet
-        module.write_text(code.format("after!"))
+        module.write_text(code.format("afterwards"))
         if server.prints("Reloading", within=1):
             break
     server.wait_for("Application startup complete", count=2)
-    assert httpx2.get(server.url, timeout=30).text == "after!"
+    assert httpx2.get(server.url, timeout=30).text == "afterwards"
 
 
 def test_run_serves_an_app_object_returns_and_puts_the_handlers_back(tmp_path):

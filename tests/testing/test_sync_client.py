@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from starlette.responses import PlainTextResponse, StreamingResponse
 
+from asgi_rt.errors import LifespanError
 from asgi_rt.testing import (
     AsyncTestClient,
     ClientGoneError,
@@ -294,7 +295,7 @@ def test_a_failed_startup_ends_the_thread():
         await send({"type": "lifespan.startup.failed"})
 
     before = loop_threads()
-    with pytest.raises(Exception, match="no reason given"), TestClient(app):
+    with pytest.raises(LifespanError, match="no reason given"), TestClient(app):
         pytest.fail("entered")
     assert loop_threads() == before
 

@@ -94,8 +94,11 @@ def run_pytest(directory, tests):
     path.write_text(APP + tests)
     (directory / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function")
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    command += ["-p", "anyio.pytest_plugin", "-p", "pytest_asyncio.plugin"]
     command += ["--rootdir", str(directory), str(path)]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    # Whatever other plugins are installed only takes time.
+    disabled = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {**os.environ, **disabled}
     return subprocess.run(
         command, cwd=directory, env=environment, capture_output=True, text=True, timeout=50
     )
