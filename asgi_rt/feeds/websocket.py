@@ -13,6 +13,7 @@ from asgi_rt.hub.hub import MAX_BYTES, MAX_MESSAGES, Hub
 from asgi_rt.hub.mailbox import Overflow
 from asgi_rt.hub.message import Gap, Message
 from asgi_rt.hub.subscription import Filter, Subscription
+from asgi_rt.websocket.closing import CRASHED, check_code
 from asgi_rt.websocket.connection import WebSocket
 
 __all__ = ["Attachment", "attach"]
@@ -32,8 +33,8 @@ class Attachment:
         "_begun",
         "_encode",
         "_is_sending",
+        "_loading",
         "_pusher",
-        "_scope",
         "_ws",
         "subscription",
     )
@@ -50,7 +51,7 @@ class Attachment:
         self._pusher = ws.pusher(self._begin)
         self._begun: Coroutine[Any, Any, None] | None = None
         self._is_sending = False
-        self._scope: anyio.CancelScope | None = None
+        self._loading: anyio.CancelScope | None = None
 
     async def __aenter__(self) -> Subscription:
         subscription = self.subscription
@@ -79,8 +80,10 @@ class Attachment:
     ) -> None:
         self.subscription.sink = None
         self._pusher.untell(self.subscription.end)
-        if self._scope is not None:
-            self._scope.cancel()
+        self._pusher.forget()
+        if self._loading is not None:
+            self._loading.cancel()
+        # What is being sent is not cancelled: half a message might stand on the wire.
         await self.subscription.aclose()
 
     # For the hub
@@ -89,7 +92,7 @@ class Attachment:
         subscription = self.subscription
         if subscription.is_disconnected:
             self._pusher.close(subscription.close_code, _TOO_SLOW)
-        elif not self._is_sending:
+        elif not self._is_sending and not subscription.is_over:
             self._begin(None)
 
     # Beside the handler
@@ -103,13 +106,17 @@ class Attachment:
     async def _send_all(self) -> None:
         """Send what was begun, and what waits, until nothing does."""
         try:
-            with anyio.CancelScope() as self._scope, suppress(WebSocketClosed):
+            with suppress(WebSocketClosed):
                 if self._begun is not None:
                     await self._begun
                 while (item := await self._next()) is not None:
                     await self._send(item)
+        except Exception:
+            # Without that message the others would be no whole: the client is to come back.
+            self._pusher.close(*CRASHED)
+            raise
         finally:
-            self._scope = self._begun = None
+            self._begun = None
             self._is_sending = False
         if self.subscription.encode is not None and not self.subscription.is_over:
             self.subscription.lane = self._pusher
@@ -117,7 +124,9 @@ class Attachment:
     async def _next(self) -> Message | Gap | None:
         subscription = self.subscription
         while (item := subscription.take()) is None and subscription.must_load:
-            await subscription.load()
+            with anyio.CancelScope() as self._loading:
+                await subscription.load()
+            self._loading = None
         return item
 
     async def _send(self, item: Message | Gap) -> None:
@@ -162,8 +171,10 @@ def attach(
 
     What waits is bounded by `policy`, `max_messages` and `max_bytes`; see `Hub.subscribe` for these
     and the rest. Who is sent away (`Overflow.DISCONNECT`) is closed with `close_code`. Leaving the
-    block drops what waits. Raises LifecycleError before `accept`.
+    block drops what waits. Raises LifecycleError before `accept`, and ValueError for a `close_code`
+    that may not be sent. What `encode` raises closes the connection with 1011.
     """
+    check_code(close_code)
     if envelopes and encode is not None:
         raise ValueError("`envelopes` is one way to encode a message: give that or `encode`")
     if envelopes and after is None:

@@ -23,7 +23,7 @@ class Burst:
 
     __slots__ = ("_room", "_room_bytes", "audience", "held", "messages", "others", "size_bytes")
 
-    def __init__(self, audience: Sequence[Subscription]) -> None:
+    def __init__(self, audience: Sequence[Subscription], turn: int) -> None:
         self.audience = audience
         """The subscribers of all the messages."""
         self.messages: list[Message] = []
@@ -35,30 +35,35 @@ class Burst:
         # Nothing is held back that would not have had room in the mailbox of each.
         self._room = 1 << 30
         self._room_bytes = _JOIN_BYTES
+        for subscription in audience:
+            if _can_be_held(subscription, turn):
+                self.held.append(subscription)
+                self._room = min(self._room, subscription.mailbox.max_messages)
+                self._room_bytes = min(self._room_bytes, subscription.mailbox.max_bytes)
+            else:
+                self.others.append(subscription)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether it is to be given out before anything else is held."""
-        return len(self.messages) >= self._room or self.size_bytes >= self._room_bytes
+    def has_room(self, message: Message) -> bool:
+        """Whether a message can be held with those that are; one always can."""
+        if not self.messages:
+            return True
+        size_bytes = self.size_bytes + len(message.payload)
+        return len(self.messages) < self._room and size_bytes <= self._room_bytes
 
     def add(self, message: Message) -> None:
         """Have a message held for those who are."""
         self.messages.append(message)
         self.size_bytes += len(message.payload)
 
-    def hold(self, subscription: Subscription) -> bool:
-        """Have a subscriber among those for whom messages are held, if that is possible."""
-        lane, encode = subscription.lane, subscription.encode
-        if lane is None or lane.sending or lane.is_due or encode is None or not encode.joins:
-            self.others.append(subscription)
-            return False
-        mailbox = subscription.mailbox
-        self._room = min(self._room, mailbox.max_messages)
-        self._room_bytes = min(self._room_bytes, mailbox.max_bytes)
-        self.held.append(subscription)
-        return True
-
     @staticmethod
     def pays(message: Message, audience: Sequence[Subscription]) -> bool:
         """Whether such a message is worth holding."""
         return message.exclude is None and len(audience) >= _LEAST_SUBSCRIBERS
+
+
+def _can_be_held(subscription: Subscription, turn: int) -> bool:
+    """Whether a subscriber gets all that is to come in this turn, and has been sent the first."""
+    lane, encode = subscription.lane, subscription.encode
+    if lane is None or lane.pushed_in != turn or lane.sending or lane.is_due:
+        return False
+    return encode is not None and encode.joins and not subscription.is_choosy

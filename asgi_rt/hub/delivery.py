@@ -1,7 +1,9 @@
 """Getting messages to subscribers in the order in which they are published, turn by turn."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import anyio.lowlevel
 
 from asgi_rt.hub.burst import Burst
 from asgi_rt.hub.distribution import Distribution, Waiting
@@ -14,18 +16,19 @@ __all__ = ["Delivery"]
 
 
 class Delivery:
-    """All that a hub gives out. One task at a time, and never waits.
+    """All that a hub gives out. One task at a time.
 
     The first message of a turn goes out at once; what follows it to the same subscribers is held
-    until the turn is over.
+    until the turn is over. A message to very many takes several turns.
     """
 
-    __slots__ = ("_audience", "_burst", "_is_giving", "_next", "_turn")
+    __slots__ = ("_audience", "_burst", "_is_giving", "_next", "_turn", "_unfinished")
 
     def __init__(self) -> None:
         self._turn = Turn(self._end_turn)
         self._audience: Sequence[Subscription] = ()
         self._burst: Burst | None = None
+        self._unfinished: Distribution | None = None
         self._is_giving = False
         # What is published by a filter or a connection while a message is being given.
         self._next: deque[tuple[Message, Sequence[Subscription]]] = deque()
@@ -37,9 +40,10 @@ class Delivery:
 
     def give(
         self, message: Message, audience: Sequence[Subscription], waiting: Waiting | None
-    ) -> Published:
-        """Give a message to all of them, after whatever was published before it.
+    ) -> Published | None:
+        """Give a message to all of them, after whatever was published before it. Never waits.
 
+        None where that takes several turns: then `go_on` gives it to the rest, or `finish` does.
         Those who block and have no room go to `waiting`; where that is None it is lost for them.
         """
         if self._is_giving:
@@ -47,39 +51,97 @@ class Delivery:
             return Published(message.id, 0, len(audience), 0, 0)
         self._is_giving = True
         try:
-            published = self._give(message, audience, waiting)
-            while self._next:
-                self._give(*self._next.popleft(), None)
+            given = self._give(message, audience, waiting)
+            self._give_next()
         finally:
             self._is_giving = False
-        return published
+        return given.published if given.is_over else None
+
+    async def go_on(self) -> Published:
+        """Give a message that was begun to the rest, a part of them in each turn.
+
+        To be awaited by its publisher. Where something else is published meanwhile, or this is
+        cancelled, it goes into the mailboxes of all who are left.
+        """
+        given = self._unfinished
+        assert given is not None
+        try:
+            while not given.is_over:
+                await anyio.lowlevel.checkpoint()
+                if not given.is_over:
+                    self._turn.begin()
+                    self._guarded(given.push)
+        finally:
+            if not given.is_over:
+                self._guarded(given.finish)
+            if self._unfinished is given:
+                self._unfinished = None
+        return given.published
+
+    def finish(self) -> Published:
+        """Have a message that was begun wait for the rest."""
+        given = self._unfinished
+        assert given is not None
+        self._unfinished = None
+        self._guarded(given.finish)
+        return given.published
 
     def end_burst(self) -> None:
         """Give out what is held."""
         burst, self._burst = self._burst, None
         if burst is not None:
-            Distribution(burst.messages, self._turn, None).deliver(burst.held)
+            held = Distribution(burst.messages, burst.held, self._turn, None)
+            held.push()
+            held.finish()
 
     def _end_turn(self) -> None:
-        self.end_burst()
+        self._guarded(self.end_burst)
         self._audience = ()  # who is gone by then is not held on to
+
+    def _guarded(self, give: Callable[[], None]) -> None:
+        """Give something out, and after it what is published while that is being done."""
+        self._is_giving = True
+        try:
+            give()
+            self._give_next()
+        finally:
+            self._is_giving = False
+
+    def _give_next(self) -> None:
+        while self._next:
+            self._give(*self._next.popleft(), None)
+            if self._unfinished is not None:
+                self._unfinished.finish()
+                self._unfinished = None
 
     def _give(
         self, message: Message, audience: Sequence[Subscription], waiting: Waiting | None
-    ) -> Published:
+    ) -> Distribution:
+        if self._unfinished is not None:
+            self._unfinished.finish()
+            self._unfinished = None
         is_first = self._turn.begin()
         follows = not is_first and audience is self._audience and Burst.pays(message, audience)
         self._audience = audience
         if not follows:
             self.end_burst()
-            return Distribution([message], self._turn, waiting).deliver(audience)
+            given = Distribution([message], audience, self._turn, waiting)
+        else:
+            given = self._give_in_burst(message, audience, waiting)
+        given.push()
+        if not given.is_over:
+            self._unfinished = given
+        return given
+
+    def _give_in_burst(
+        self, message: Message, audience: Sequence[Subscription], waiting: Waiting | None
+    ) -> Distribution:
+        if self._burst is not None and not self._burst.has_room(message):
+            self.end_burst()
         burst = self._burst
         if burst is None:
-            burst = self._burst = Burst(audience)
-            published = Distribution([message], self._turn, waiting, burst).deliver(audience)
-        else:
-            published = Distribution([message], self._turn, waiting).deliver(burst.others)
+            burst = self._burst = Burst(audience, self._turn.number)
         burst.add(message)
-        if burst.is_full:
-            self.end_burst()
-        return published.with_queued(len(burst.held))
+        given = Distribution([message], burst.others, self._turn, waiting)
+        given.hold(len(burst.held))
+        return given

@@ -5,11 +5,10 @@ loop does, in a coroutine that is run by hand. Where a `send` does wait, that co
 the connection that it waits for, and a new one goes on with the others: no publisher waits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from asgi_rt.hub.burst import Burst
 from asgi_rt.hub.mailbox import Offer
 from asgi_rt.hub.message import Message
 from asgi_rt.hub.outcome import Published
@@ -20,66 +19,90 @@ from asgi_rt.hub.turn import Turn
 if TYPE_CHECKING:
     from asgi_rt.hub.registry import Encoding
 
-__all__ = ["Distribution", "Waiting", "wait_for_room"]
+__all__ = ["Distribution", "Waiting", "give_up", "wait_for_room"]
 
 Waiting: TypeAlias = list[tuple[Subscription, Ticket]]
 
-# When a turn is long, what is left waits in mailboxes, each of which is emptied in a turn of its
-# own: a message to very many does not keep all others waiting. So many are pushed before each look.
+# When a turn is long others have theirs, before a message to very many goes on to the rest of them.
+# So many are pushed before each look.
 _PUSHES_A_LOOK: Final = 64
 _NO_TURN: Final = -2
+_TAKEN: Final = frozenset({Offer.KEPT, Offer.REPLACED, Offer.MADE_ROOM})
 
 
 class Distribution:
-    """One message on its way to its subscribers, or several as one. `deliver` it once.
+    """One message on its way to its subscribers, or several as one; `push` it until it is over.
 
-    Those who block and have no room go to `waiting`; where that is None it is lost for them. Those
-    who had a message in this turn are left to `burst`, where there is one and it takes them.
+    Those who block and have no room go to `waiting`; where that is None it is lost for them. Never
+    waits. One task at a time.
     """
 
     __slots__ = (
-        "_burst",
+        "_audience_size",
         "_disconnected",
         "_dropped",
+        "_left",
         "_messages",
         "_not_pushed",
         "_queued",
         "_served",
         "_turn",
         "_waiting",
+        "is_over",
     )
 
     def __init__(
         self,
         messages: Sequence[Message],
+        audience: Sequence[Subscription],
         turn: Turn,
         waiting: Waiting | None,
-        burst: Burst | None = None,
     ) -> None:
         self._messages = messages
+        self._left = iter(audience)
+        self._audience_size = len(audience)
         self._turn = turn
         self._waiting = waiting
-        self._burst = burst
         self._served: Subscription | None = None
         # Those who are, are not counted one by one: that would be a tenth of what they take here.
         self._not_pushed = 0
         self._queued = 0
         self._dropped = 0
         self._disconnected = 0
+        self.is_over = not audience
+        """Whether everybody was given it."""
 
-    def deliver(self, subscriptions: Sequence[Subscription]) -> Published:
-        """Push to each who can be pushed to, and have it wait for the others. Never waits."""
-        if subscriptions:
-            left = iter(subscriptions)
-            while (waits_for := self._run(step := self._push(left).__await__())) is not step:
-                subscription, self._served = self._served, None
-                assert subscription is not None
-                assert subscription.lane is not None
-                subscription.mailbox.passed += len(self._messages)
-                subscription.lane.carry_on(step, waits_for)
+    @property
+    def published(self) -> Published:
+        """What has become of it, once it is over."""
         id = self._messages[-1].id  # noqa: A001 - the field's name
-        delivered = len(subscriptions) - self._not_pushed
+        delivered = self._audience_size - self._not_pushed
         return Published(id, delivered, self._queued, self._dropped, self._disconnected)
+
+    def push(self) -> None:
+        """Push to each who can be pushed to, have it wait for others, until the turn is long."""
+        if self.is_over:
+            return
+        while (waits_for := self._run(step := self._push().__await__())) is not step:
+            subscription, self._served = self._served, None
+            assert subscription is not None
+            assert subscription.lane is not None
+            subscription.mailbox.passed += len(self._messages)
+            subscription.lane.carry_on(step, waits_for)
+
+    def finish(self) -> None:
+        """Have it wait for all who are left: what comes next is to come after it."""
+        message = self._messages[0]
+        for subscription in self._left:
+            if subscription.wants(message):
+                self._offer(subscription)
+            else:
+                self._not_pushed += 1
+        self.is_over = True
+
+    def hold(self, count: int) -> None:
+        """So many more get it, and it is held for them."""
+        self._queued += count
 
     def _run(self, step: Any) -> Any:
         """Run an awaitable up to where it waits: what it waits for; itself where it has ended."""
@@ -88,7 +111,7 @@ class Distribution:
         except StopIteration:
             return step
 
-    async def _push(self, left: Iterator[Subscription]) -> None:
+    async def _push(self) -> None:
         # The loop that the speed of everything hangs on: of 6 us that a server takes for each
         # connection, what stands here takes 0.3. So it is long, and calls nothing that it need not.
         message = self._messages[0]
@@ -100,13 +123,16 @@ class Distribution:
         pushes_left = _PUSHES_A_LOOK
         encode: Encoding | None = None
         wire: dict[str, Any] = {}
-        for subscription in left:
+        for subscription in self._left:
             if (exclude is not None or subscription.is_choosy) and not subscription.wants(message):
                 self._not_pushed += 1
                 continue
             lane = subscription.lane
-            if lane is None or lane.sending or lane.pushed_in == pushed_in or lane.is_due:
-                self._hold(subscription)
+            if lane is None or lane.sending or lane.is_due:
+                self._offer(subscription)
+                continue
+            if lane.pushed_in == pushed_in and _joins(subscription):
+                self._offer(subscription)  # it gets all that is to come in this turn as one
                 continue
             if subscription.encode is not encode:
                 try:
@@ -134,11 +160,8 @@ class Distribution:
                 if self._turn.is_long:
                     break
                 pushes_left = _PUSHES_A_LOOK
-        for subscription in left:
-            if subscription.wants(message):
-                self._offer(subscription)
-            else:
-                self._not_pushed += 1
+        else:
+            self.is_over = True
         self._served = None
 
     def _wire(self, encode: "Encoding | None") -> dict[str, Any]:
@@ -148,34 +171,35 @@ class Distribution:
         wire: dict[str, Any] = self._messages[0].wire(encode)
         return wire
 
-    def _hold(self, subscription: Subscription) -> None:
-        if self._burst is not None and self._burst.hold(subscription):
-            self._not_pushed += 1
-        else:
-            self._offer(subscription)
-
     def _offer(self, subscription: Subscription) -> None:
         self._not_pushed += 1
         for message in self._messages:
             self._offer_one(subscription, message)
 
     def _offer_one(self, subscription: Subscription, message: Message) -> None:
+        mailbox = subscription.mailbox
+        dropped_before = mailbox.dropped
         offer = subscription.offer(message)
-        if offer is Offer.KEPT:
+        if offer in _TAKEN:
             self._queued += 1
-        elif offer is Offer.REPLACED or offer is Offer.MADE_ROOM:
-            self._queued += 1
-            self._dropped += 1
-        elif offer is Offer.DROPPED:
-            self._dropped += 1
         elif offer is Offer.OVERFLOWED:
             self._disconnected += 1
         elif offer is Offer.FULL:
             if self._waiting is None:
                 subscription.lose()
-                self._dropped += 1
             else:
                 self._waiting.append((subscription, subscription.queue(message)))
+        self._dropped += mailbox.dropped - dropped_before
+
+
+def _joins(subscription: Subscription) -> bool:
+    return subscription.encode is not None and subscription.encode.joins
+
+
+def give_up(waiting: Waiting) -> None:
+    """Drop a message for those who have no room for it; counted."""
+    for subscription, ticket in waiting:
+        subscription.give_up(ticket)
 
 
 async def wait_for_room(waiting: Waiting, published: Published) -> Published:
@@ -189,8 +213,7 @@ async def wait_for_room(waiting: Waiting, published: Published) -> Published:
             await ticket.settled.wait()
             dropped += ticket.is_dropped
     except BaseException:
-        for subscription, ticket in waiting:
-            subscription.give_up(ticket)
+        give_up(waiting)
         raise
     return replace(
         published,

@@ -74,16 +74,17 @@ class TopicLogs(Generic[T]):
     """The newest items of every topic.
 
     `bounds` are for each topic; `max_bytes` is for all together, where the oldest of all goes
-    first. Every `now` is in seconds of one clock that does not go back. Everything takes effect at
-    once; not for use by several threads.
+    first, and each item counts `entry_bytes` more. Every `now` is in seconds of one clock that does
+    not go back. Everything takes effect at once; not for use by several threads.
     """
 
-    def __init__(self, bounds: History, *, max_bytes: int | None) -> None:
+    def __init__(self, bounds: History, *, max_bytes: int | None, entry_bytes: int = 0) -> None:
         self._bounds = bounds
         self._max_bytes = max_bytes
         self._logs: dict[str, _Log[T]] = {}
         self._all: Timeline[T] = Timeline()
         self._size_bytes = 0
+        self._entry_bytes = entry_bytes
         self._lost_through = 0
         # Topics of which nothing is kept, in the order in which that came about.
         self._empty: OrderedDict[str, None] = OrderedDict()
@@ -98,11 +99,11 @@ class TopicLogs(Generic[T]):
     @property
     def topics(self) -> list[str]:
         """The topics of which something is kept."""
-        return [topic for topic, log in self._logs.items() if len(log)]
+        return [topic for topic, log in self._logs.items() if log.count]
 
     def __len__(self) -> int:
         """How many items are kept."""
-        return len(self._all)
+        return self._all.count
 
     def append(self, topic: str, item: T, *, position: int, size_bytes: int, now: float) -> None:
         """Add an item at a position beyond all others, and drop what is then out of bounds.
@@ -112,13 +113,13 @@ class TopicLogs(Generic[T]):
         log = self._logs.get(topic)
         if log is None:
             log = self._logs[topic] = _Log()
-        elif not len(log):
+        elif not log.count:
             del self._empty[topic]
         entry = Entry(topic, item, position, size_bytes, now)
         log.append(entry)
         log.size_bytes += size_bytes
         self._all.append(entry)
-        self._size_bytes += size_bytes
+        self._size_bytes += size_bytes + self._entry_bytes
         self._drop_excess(log)
         self.drop_expired(now)
 
@@ -150,7 +151,7 @@ class TopicLogs(Generic[T]):
     def newest(self, patterns: Sequence[str], count: int, *, now: float) -> list[T]:
         """The last `count` items that match any of the patterns, oldest first."""
         self.drop_expired(now)
-        logs = [log for log in self._matching_logs(patterns) if len(log)]
+        logs = [log for log in self._matching_logs(patterns) if log.count]
         # Others have nothing among the last `count`, which leaves few where topics are many.
         logs = nlargest(count, logs, key=_newest_of)
         backwards = merge(*(log.backwards() for log in logs), key=position_of, reverse=True)
@@ -163,7 +164,7 @@ class TopicLogs(Generic[T]):
         if self._bounds.max_age is None:
             return
         oldest_kept = now - self._bounds.max_age
-        while len(self._all) and self._all.oldest.time < oldest_kept:
+        while self._all.count and self._all.oldest.time < oldest_kept:
             self._drop_oldest_of_all()
 
     def _matching_logs(self, patterns: Sequence[str]) -> Iterable[_Log[T]]:
@@ -193,19 +194,19 @@ class TopicLogs(Generic[T]):
         return Page(items, position, position >= newest)
 
     def _newest_position(self, least: int) -> int:
-        return max(least, self._all.newest.position) if len(self._all) else least
+        return max(least, self._all.newest.position) if self._all.count else least
 
     def _drop_excess(self, log: _Log[T]) -> None:
         bounds = self._bounds
-        while len(log) > 1 and (
-            (bounds.max_count is not None and len(log) > bounds.max_count)
+        while log.count > 1 and (
+            (bounds.max_count is not None and log.count > bounds.max_count)
             or (bounds.max_bytes is not None and log.size_bytes > bounds.max_bytes)
         ):
             self._drop_oldest(log)
         while (
             self._max_bytes is not None
             and self._size_bytes > self._max_bytes
-            and len(self._all) > 1
+            and self._all.count > 1
         ):
             self._drop_oldest_of_all()
 
@@ -213,7 +214,7 @@ class TopicLogs(Generic[T]):
         topic = self._all.oldest.topic
         log = self._logs[topic]
         self._drop_oldest(log)
-        if not len(log):
+        if not log.count:
             self._note_empty(topic)
 
     def _note_empty(self, topic: str) -> None:
@@ -229,7 +230,7 @@ class TopicLogs(Generic[T]):
         log.forget()
         self._all.forget()
         log.size_bytes -= oldest.size
-        self._size_bytes -= oldest.size
+        self._size_bytes -= oldest.size + self._entry_bytes
         log.lost_through = oldest.position
         self._lost_through = max(self._lost_through, oldest.position)
 

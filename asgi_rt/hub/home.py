@@ -42,12 +42,11 @@ _GRACE_SECONDS: Final = 1.0
 class Home:
     """Which event loop, and which thread, a hub is used on."""
 
-    __slots__ = ("_loop", "_thread", "_token")
+    __slots__ = ("_loop", "_thread")
 
     def __init__(self) -> None:
-        self._loop: Any = None
+        self._loop: asyncio.AbstractEventLoop | anyio.lowlevel.EventLoopToken | None = None
         self._thread: int | None = None
-        self._token: anyio.lowlevel.EventLoopToken | None = None
 
     def enter(self, *, is_held: bool) -> bool:
         """Be on the event loop that runs here; whether it was on another, or on none, before.
@@ -59,11 +58,9 @@ class Home:
             return False
         if is_held:
             raise HubError(_ELSEWHERE)
-        try:
-            self._token = anyio.lowlevel.current_token()
-        except RuntimeError:
-            raise HubError(_NOWHERE) from None
-        self._loop = self._token.native_token
+        if (loop := _running_loop()) is None:
+            raise HubError(_NOWHERE)
+        self._loop = loop
         self._thread = threading.get_ident()
         return True
 
@@ -74,14 +71,15 @@ class Home:
 
         Raises HubError where there is none any more, or where it would wait for itself.
         """
-        if _runs_here():
+        if _running_loop() is not None:
             raise HubError(_WOULD_WAIT)
-        if self._token is None:
+        loop = self._loop
+        if loop is None:
             raise HubError(_NOT_YET)
+        if isinstance(loop, asyncio.AbstractEventLoop):
+            return _run_on_asyncio(loop, function, timeout)
         try:
-            if isinstance(self._loop, asyncio.AbstractEventLoop):
-                return _run_on_asyncio(self._loop, function, timeout)
-            return anyio.from_thread.run(function, token=self._token)
+            return anyio.from_thread.run(function, token=loop)
         except anyio.RunFinishedError:
             raise HubError(_OVER) from None
 
@@ -89,7 +87,7 @@ class Home:
         try:
             return asyncio.get_running_loop() is self._loop
         except RuntimeError:
-            return threading.get_ident() == self._thread and _native_token() is self._loop
+            return threading.get_ident() == self._thread and _trio_token() == self._loop
 
 
 def _run_on_asyncio(
@@ -129,13 +127,16 @@ def _run_on_asyncio(
         future.cancel()
 
 
-def _native_token() -> Any:
+def _running_loop() -> asyncio.AbstractEventLoop | anyio.lowlevel.EventLoopToken | None:
+    """What runs in this thread, in a callback too: the event loop of asyncio, or trio's token."""
     try:
-        return anyio.lowlevel.current_token().native_token
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return _trio_token()
+
+
+def _trio_token() -> anyio.lowlevel.EventLoopToken | None:
+    try:
+        return anyio.lowlevel.current_token()
     except RuntimeError:
         return None
-
-
-def _runs_here() -> bool:
-    """Whether an event loop runs in this thread."""
-    return _native_token() is not None

@@ -14,7 +14,7 @@ from asgi_rt.errors import HubError
 from asgi_rt.hub.backplane.memory import MAX_HISTORY_BYTES, MemoryBackplane
 from asgi_rt.hub.backplane.protocol import Backplane, Health
 from asgi_rt.hub.delivery import Delivery
-from asgi_rt.hub.distribution import Waiting, wait_for_room
+from asgi_rt.hub.distribution import Waiting, give_up, wait_for_room
 from asgi_rt.hub.history import History
 from asgi_rt.hub.home import Home
 from asgi_rt.hub.interests import Interests
@@ -103,8 +103,11 @@ class Hub:
             self._require_open()
             cursor = await self.backplane.publish(message)
             return Published(None if cursor is None else str(cursor), 0, 0, 0, 0)
+        self.local.publish_nowait(message, self)
         waiting: Waiting = []
-        published = self._publish(message, waiting)
+        published = self._give(message, waiting)
+        if published is None:
+            published = await self._go_on(waiting)
         if waiting:
             published = await wait_for_room(waiting, published)
         elif self._delivery.is_long:
@@ -126,7 +129,8 @@ class Hub:
         message = self._message(topic, data, key, exclude)
         if self.local is None:
             raise HubError("this hub's backplane can only be awaited: use `await publish(...)`")
-        return self._publish(message, None)
+        self.local.publish_nowait(message, self)
+        return self._give(message, None) or self._delivery.finish()
 
     def publish_from_thread(
         self,
@@ -149,14 +153,16 @@ class Hub:
 
         return self._home.run_from_thread(publish, timeout)
 
-    def _publish(self, message: Message, waiting: Waiting | None) -> Published:
-        assert self.local is not None
-        self.local.publish_nowait(message, self)
-        return self._give(message, waiting)
-
-    def _give(self, message: Message, waiting: Waiting | None) -> Published:
+    def _give(self, message: Message, waiting: Waiting | None) -> Published | None:
         self._tally.published += 1
         return self._delivery.give(message, self._routes.match(message.topic), waiting)
+
+    async def _go_on(self, waiting: Waiting) -> Published:
+        try:
+            return await self._delivery.go_on()
+        except BaseException:
+            give_up(waiting)
+            raise
 
     def _message(
         self, topic: str, data: Any, key: str | None, exclude: Subscription | str | None
@@ -272,7 +278,8 @@ class Hub:
 
     def receive(self, message: Message) -> None:
         """A message has come that another hub, or this one, gave to the backplane."""
-        self._give(message, None)
+        if self._give(message, None) is None:
+            self._delivery.finish()
 
     def lose(self, patterns: Sequence[str]) -> None:
         """Messages may have been lost: tell those who are subscribed to these patterns."""
@@ -284,10 +291,13 @@ class Hub:
     # As a whole
 
     async def __aenter__(self) -> Self:
-        if self._is_entered or self._is_closed:
-            raise HubError("a hub is entered once")
+        if self._is_entered:
+            raise HubError(
+                "this hub is held open already; a second event loop takes a hub of its own"
+            )
         self._enter_home()
         self._is_entered = True
+        self._is_closed = False
         try:
             await self.backplane.open(self)
         except BaseException:
@@ -305,7 +315,10 @@ class Hub:
     ) -> None:
         self.close()
         self._is_open = False
-        await self._close_backplane()
+        try:
+            await self._close_backplane()
+        finally:
+            self._is_entered = False
 
     async def _close_backplane(self) -> None:
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True) as scope:

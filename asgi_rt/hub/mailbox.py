@@ -85,13 +85,13 @@ class Mailbox(Generic[T]):
         "_coalesced",
         "_count",
         "_delivered",
-        "_dropped",
         "_is_closed",
         "_lost_first",
         "_lost_last",
         "_offered",
         "_policy",
         "_waiting",
+        "dropped",
         "max_bytes",
         "max_messages",
         "passed",
@@ -115,7 +115,8 @@ class Mailbox(Generic[T]):
         self._is_closed = False
         self._offered = 0
         self._delivered = 0
-        self._dropped = 0
+        self.dropped = 0
+        """Messages that will never be taken, those that a newer one replaced included."""
         self._coalesced = 0
         self.pending_bytes = 0
         """What the messages that wait add up to."""
@@ -146,7 +147,7 @@ class Mailbox(Generic[T]):
         return MailboxCounters(
             published=self._offered + self.passed,
             delivered=self._delivered + self.passed,
-            dropped=self._dropped,
+            dropped=self.dropped,
             coalesced=self._coalesced,
             pending=self._count,
             pending_bytes=self.pending_bytes,
@@ -171,12 +172,12 @@ class Mailbox(Generic[T]):
             self._lose_newest()
             return Offer.DROPPED
         if policy is Overflow.DISCONNECT:
-            self._dropped += 1
+            self.dropped += 1
             self.close()
             return Offer.OVERFLOWED
         while not self._has_room(size):
             self._pop_oldest()
-            self._dropped += 1
+            self.dropped += 1
             self._lost_first += 1
         self._keep(item, size, key)
         return Offer.MADE_ROOM
@@ -200,7 +201,7 @@ class Mailbox(Generic[T]):
     def close(self) -> None:
         """Take in nothing more, and drop what waits: counted, but not told. May be repeated."""
         self._is_closed = True
-        self._dropped += self._count
+        self.dropped += self._count
         self._waiting = None
         self._count = self.pending_bytes = 0
         self._lost_first = self._lost_last = 0
@@ -232,7 +233,7 @@ class Mailbox(Generic[T]):
         return item
 
     def _lose_newest(self) -> None:
-        self._dropped += 1
+        self.dropped += 1
         if self._waiting is None:
             self._lost_first += 1
         else:
@@ -268,7 +269,7 @@ class CoalescingMailbox(Mailbox[T]):
         _, size = self._by_key.pop(key)
         self._count -= 1
         self.pending_bytes -= size
-        self._dropped += 1
+        self.dropped += 1
         self._coalesced += 1
 
     def _keep(self, item: T, size: int, key: Hashable) -> None:
@@ -288,7 +289,7 @@ class CoalescingMailbox(Mailbox[T]):
         return item
 
     def _lose_newest(self) -> None:
-        self._dropped += 1
+        self.dropped += 1
         self._lost_first += 1
 
 

@@ -1,6 +1,6 @@
 """What a publisher and an observer are told of a hub."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 __all__ = ["HubSnapshot", "Published", "SubscriptionSnapshot", "TopicSnapshot"]
 
@@ -19,10 +19,6 @@ class Published:
     """Messages that were lost for it: this one, or older ones that made room."""
     disconnected: int
     """Subscribers that were sent away for it."""
-
-    def with_queued(self, count: int) -> "Published":
-        """The same, and so many more for whom it waits."""
-        return replace(self, queued=self.queued + count) if count else self
 
     @property
     def subscribers(self) -> int:

@@ -154,7 +154,8 @@ class Subscription:
             elif self.is_over:
                 raise StopAsyncIteration
             else:
-                await self._wait()
+                self._bell = self._bell or anyio.Event()
+                await self._bell.wait()
         return item
 
     @property
@@ -187,13 +188,13 @@ class Subscription:
         self._enter()
         try:
             self.start_cursor = local.cursor_nowait()
-            if self.after is not None:
-                self._catch_up = CatchUp(self.topics, self._is_for_it)
-                self._catch_up.begin(self.after, self.start_cursor)
-                self._catch_up.read_nowait(local)
-            elif self._history:
-                self._catch_up = CatchUp(self.topics, self._is_for_it)
-                self._catch_up.begin_with(local.newest_nowait(self.topics, self._history), None)
+            if self.after is not None or self._history:
+                self._catch_up = catch_up = CatchUp(self.topics, self._is_for_it)
+                if self.after is not None:
+                    catch_up.begin(self.after, self.start_cursor)
+                    catch_up.read_nowait(local)
+                else:
+                    catch_up.begin_with(local.newest_nowait(self.topics, self._history), None)
         except BaseException:
             self.end()
             raise
@@ -232,8 +233,7 @@ class Subscription:
         """Unsubscribe; what waits is dropped. May be repeated."""
         self.end()
         if self._registry.local is None:
-            with anyio.CancelScope(shield=True):
-                await self._registry.disconnect(self)
+            await self._registry.disconnect(self)  # shielded, and bounded
 
     def end(self) -> None:
         """Unsubscribe at once, as far as this process is concerned."""
@@ -308,11 +308,6 @@ class Subscription:
         if catch_up.is_done:
             self._catch_up = None
 
-    async def _wait(self) -> None:
-        if self._bell is None:
-            self._bell = anyio.Event()
-        await self._bell.wait()
-
     def _ring(self) -> None:
         self.lane = None
         if self.sink is not None:
@@ -384,10 +379,7 @@ class Subscription:
 
     def lose(self) -> None:
         """Count a message that there was no room for, and tell of it in its place."""
-        if self._tickets:
-            self._tickets.lose()
-        else:
-            self.mailbox.lose()
+        (self._tickets or self.mailbox).lose()
         self._ring()
 
     def tell_outage(self) -> None:

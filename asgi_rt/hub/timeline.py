@@ -46,16 +46,17 @@ def position_of(entry: Entry[T]) -> int:
 class Timeline(Generic[T]):
     """Entries, of which the newest is dropped last. One task at a time."""
 
-    __slots__ = ("_begin", "_count", "_entries")
+    __slots__ = ("_begin", "_entries", "count")
 
     def __init__(self) -> None:
         self._entries: list[Entry[T]] = []
         self._begin = 0  # where the oldest that is kept stands
-        self._count = 0
+        self.count = 0
+        """How many are kept; as `len` says, in less time."""
 
     def __len__(self) -> int:
         """How many are kept."""
-        return self._count
+        return self.count
 
     @property
     def oldest(self) -> Entry[T]:
@@ -70,18 +71,18 @@ class Timeline(Generic[T]):
     def append(self, entry: Entry[T]) -> None:
         """Add one whose position is beyond all others."""
         self._entries.append(entry)
-        self._count += 1
+        self.count += 1
 
     def forget(self) -> None:
         """Take note that one of them was dropped."""
-        self._count -= 1
-        if not self._count:
+        self.count -= 1
+        if not self.count:
             self._entries = []
             self._begin = 0
             return
         while not self._entries[self._begin].is_kept:
             self._begin += 1
-        if len(self._entries) > 2 * self._count + _MAX_HOLES:
+        if len(self._entries) > 2 * self.count + _MAX_HOLES:
             self._entries = [entry for entry in self._entries if entry.is_kept]
             self._begin = 0
 

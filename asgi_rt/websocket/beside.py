@@ -69,10 +69,15 @@ class LoopBeside:
             alarms_of_this_loop().cancel(each.alarm)
         if not self._tasks:
             return
-        for task in self._tasks:
-            task.cancel()
         deadline = _clock() + _END_SECONDS
         cancellation: asyncio.CancelledError | None = None
+        try:
+            # One that has not had its first step yet would have no clean-up at all.
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as error:
+            cancellation = error
+        for task in self._tasks:
+            task.cancel()
         while self._tasks and (seconds := deadline - _clock()) > 0:
             try:
                 await asyncio.wait(tuple(self._tasks), timeout=seconds)

@@ -57,6 +57,10 @@ class Pusher:
             raise error
         await self._outgoing.fail(error)
 
+    def forget(self) -> None:
+        """Nothing is pushed any more: let go of `go_on`, which as a rule knows this."""
+        self.go_on = _nothing
+
     def start(self, func: Callable[[], Awaitable[None]]) -> None:
         """Run `func` in a task beside the handler, which ends with it. What it raises is logged."""
         assert self._link.beside is not None
@@ -78,3 +82,7 @@ class Pusher:
     def require_open(self, doing: str) -> None:
         """Raise LifecycleError before the connection was accepted, WebSocketClosed after it."""
         self._link.require_open(doing)
+
+
+def _nothing(begun: Coroutine[Any, Any, None]) -> None:
+    begun.close()

@@ -35,7 +35,7 @@ class LaggingBackplane:
     """Each call takes `waits` waits before it takes effect and as many after.
 
     `deliver` runs in a task of the test, and hands over one message after as many. While `held` it
-    hands over none. A call whose name is in `failing` raises, and one in `stuck` never returns.
+    hands over none. A call whose name is in `failing` raises, and one in `stuck` does not return.
     """
 
     def __init__(self, *, waits: int = 2, history: History | None = History()) -> None:  # noqa: B008
@@ -45,6 +45,7 @@ class LaggingBackplane:
         self.released = anyio.Event()
         self.failing: set[str] = set()
         self.stuck: set[str] = set()
+        self._unstuck = anyio.Event()
         self.called: list[str] = []
         self._relays: dict[Listener, _Relay] = {}
 
@@ -56,6 +57,11 @@ class LaggingBackplane:
     @property
     def listeners(self) -> int:
         return len(self._relays)
+
+    def unstick(self) -> None:
+        """Have the calls that are stuck go on."""
+        self.stuck.clear()
+        self._unstuck.set()
 
     def hold(self) -> None:
         self.held = True
@@ -167,7 +173,7 @@ class LaggingBackplane:
         await self._wait()
         self.called.append(name)
         if name in self.stuck:
-            await anyio.sleep_forever()
+            await self._unstuck.wait()
         if name in self.failing:
             raise BackplaneError(f"{name} has failed")
 

@@ -7,7 +7,7 @@ from hub.lagging_backplane import LaggingBackplane
 from hub.reading import read, waiting
 
 from asgi_rt.errors import BackplaneError
-from asgi_rt.hub import History, Hub, Overflow
+from asgi_rt.hub import Hub, Overflow
 from asgi_rt.hub.interests import Interests
 
 

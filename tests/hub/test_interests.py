@@ -147,8 +147,7 @@ async def test_cancelling_one_at_any_wait_keeps_it_carried_for_another(interests
         await interests.release(listener, ["a"])
 
     async def check():
-        with anyio.CancelScope(shield=True):
-            assert backplane.patterns == ["a"]
+        assert backplane.patterns == ["a"]
 
     await interests.acquire(listener, "a")
     await cancelled_at_each_wait(come_and_go, check)
@@ -188,6 +187,20 @@ async def test_who_waits_behind_a_stuck_call_can_be_cancelled(interests, backpla
             assert scope.cancelled_caught
         group.cancel_scope.cancel()
     assert interests.patterns == []
+
+
+async def test_who_comes_behind_a_stuck_leaver_can_be_cancelled(interests, backplane, monkeypatch):
+    monkeypatch.setattr(interests_module, "_RELEASE_SECONDS", 100 * DEADLINE)
+    await interests.acquire(interests.listener, "a")
+    backplane.stuck.add("unsubscribe")
+    async with anyio.create_task_group() as group:
+        group.start_soon(interests.release, interests.listener, ["a"])
+        await wait_all_tasks_blocked()
+        with anyio.fail_after(DEADLINE), anyio.move_on_after(0) as scope:
+            await interests.acquire(interests.listener, "a")
+        assert scope.cancelled_caught
+        backplane.unstick()
+    assert (backplane.patterns, interests.patterns) == ([], [])
 
 
 async def test_a_stuck_backplane_holds_up_who_leaves_for_a_bounded_time(

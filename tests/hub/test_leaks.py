@@ -122,7 +122,7 @@ async def test_a_hub_and_its_subscriptions_go_without_the_garbage_collector():
         async with hub.subscribe("a", history=3) as subscription:
             await hub.publish("a", 1)
             await read(subscription, 1)
-        await anyio.lowlevel.checkpoint()
+        await anyio.wait_all_tasks_blocked()
         gone = weakref.ref(hub)
         subscriptions = [each for each in gc.get_objects() if isinstance(each, Subscription)]
         del hub, subscription

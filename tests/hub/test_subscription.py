@@ -132,8 +132,7 @@ async def test_with_block_the_publisher_waits_until_there_is_room():
     async with hub.subscribe("a", policy=Overflow.BLOCK, max_messages=2) as subscription:
 
         async def publish():
-            for number in range(5):
-                outcomes.append(await hub.publish("a", number))
+            outcomes.extend([await hub.publish("a", number) for number in range(5)])
 
         async with anyio.create_task_group() as group:
             group.start_soon(publish)
@@ -144,30 +143,30 @@ async def test_with_block_the_publisher_waits_until_there_is_room():
 
 async def test_publishers_that_wait_get_room_in_the_order_in_which_they_came():
     hub = Hub()
-    async with hub.subscribe("a", policy=Overflow.BLOCK, max_messages=1) as subscription:
-        async with anyio.create_task_group() as group:
-            for number in range(10):
-                group.start_soon(hub.publish, "a", number)
-                await wait_all_tasks_blocked()
-            assert await read(subscription, 10) == list(range(10))
+    async with (
+        hub.subscribe("a", policy=Overflow.BLOCK, max_messages=1) as subscription,
+        anyio.create_task_group() as group,
+    ):
+        for number in range(10):
+            group.start_soon(hub.publish, "a", number)
+            await wait_all_tasks_blocked()
+        assert await read(subscription, 10) == list(range(10))
 
 
 async def test_a_cancelled_publishers_message_is_counted_and_told_in_its_place():
     hub = Hub()
     async with hub.subscribe("a", policy=Overflow.BLOCK, max_messages=1) as subscription:
         hub.publish_nowait("a", 0)
-        with anyio.CancelScope() as given_up:
-            async with anyio.create_task_group() as group:
-                group.start_soon(hub.publish, "a", 1)
+        async with anyio.create_task_group() as group:
+            group.start_soon(hub.publish, "a", 1)
+            await wait_all_tasks_blocked()
+            async with anyio.create_task_group() as given_up:
+                given_up.start_soon(hub.publish, "a", 2)
                 await wait_all_tasks_blocked()
-                with anyio.CancelScope() as given_up:
-                    async with anyio.create_task_group() as inner:
-                        inner.start_soon(hub.publish, "a", 2)
-                        await wait_all_tasks_blocked()
-                        group.start_soon(hub.publish, "a", 3)
-                        await wait_all_tasks_blocked()
-                        given_up.cancel()
-                assert await read(subscription, 4) == [0, 1, overflow(1), 3]
+                group.start_soon(hub.publish, "a", 3)
+                await wait_all_tasks_blocked()
+                given_up.cancel_scope.cancel()
+            assert await read(subscription, 4) == [0, 1, overflow(1), 3]
         counters = subscription.counters
         assert (counters.published, counters.delivered, counters.dropped) == (4, 3, 1)
 
@@ -184,36 +183,48 @@ async def test_the_last_publisher_that_waited_and_was_cancelled_is_told_behind_a
             assert await read(subscription, 3) == [0, 1, overflow(1)]
 
 
+async def give_up(scope, function):
+    """Cancel what waits already, once another waits behind it."""
+    async with anyio.create_task_group() as group:
+        await wait_all_tasks_blocked()
+        group.start_soon(function)
+        await wait_all_tasks_blocked()
+        scope.cancel()
+
+
 async def test_giving_up_a_large_message_lets_in_the_small_one_behind_it():
     hub = Hub()
     async with hub.subscribe("a", policy=Overflow.BLOCK, max_bytes=10) as subscription:
         hub.publish_nowait("a", "x" * 5)
+        outcomes = []
+
+        async def publish_small():
+            outcomes.append(await hub.publish("a", "z"))
+
         async with anyio.create_task_group() as group:
             with anyio.CancelScope() as given_up:
-                async with anyio.create_task_group() as inner:
-                    inner.start_soon(hub.publish, "a", "y" * 9)
-                    await wait_all_tasks_blocked()
-                    group.start_soon(hub.publish, "a", "z")
-                    await wait_all_tasks_blocked()
-                    given_up.cancel()
+                group.start_soon(give_up, given_up, publish_small)
+                await hub.publish("a", "y" * 9)
+        assert [each.queued for each in outcomes] == [1]
         assert waiting(subscription) == ["x" * 5, overflow(1), "z"]
 
 
 async def test_a_subscriber_that_leaves_frees_the_publishers_that_wait_for_it():
     hub = Hub()
     outcomes = []
-    with anyio.fail_after(DEADLINE):
-        async with anyio.create_task_group() as group:
-            async with hub.subscribe("a", policy=Overflow.BLOCK, max_messages=1):
-                hub.publish_nowait("a", 0)
+    async with anyio.create_task_group() as group:
+        async with hub.subscribe("a", policy=Overflow.BLOCK, max_messages=1):
+            hub.publish_nowait("a", 0)
 
-                async def publish(number):
-                    outcomes.append(await hub.publish("a", number))
+            async def publish(number):
+                outcomes.append(await hub.publish("a", number))
 
-                for number in range(3):
-                    group.start_soon(publish, number)
-                await wait_all_tasks_blocked()
-                await wait_all_tasks_blocked()
+            for number in range(3):
+                group.start_soon(publish, number)
+            await wait_all_tasks_blocked()
+        with anyio.fail_after(DEADLINE):
+            while len(outcomes) < 3:
+                await checkpoint()
     assert [(each.queued, each.dropped) for each in outcomes] == [(0, 1)] * 3
     snapshot = hub.snapshot()
     assert (snapshot.published, snapshot.delivered, snapshot.dropped) == (4, 0, 4)

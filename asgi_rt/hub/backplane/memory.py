@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from asgi_rt.hub.backplane.places import Places
 from asgi_rt.hub.backplane.protocol import Health, Listener, Member
@@ -14,6 +14,8 @@ from asgi_rt.hub.topics import PatternTree
 __all__ = ["MemoryBackplane"]
 
 MAX_HISTORY_BYTES = 64 * 1024 * 1024
+# What a message takes beside its payload; short ones are to be bounded as well.
+_KEPT_BYTES: Final = 256
 
 
 class MemoryBackplane:
@@ -38,7 +40,7 @@ class MemoryBackplane:
             raise ValueError(f"max_history_bytes is at least 1, or None, not {max_history_bytes}")
         self._logs: TopicLogs[Message] | None = None
         if history is not None:
-            self._logs = TopicLogs(history, max_bytes=max_history_bytes)
+            self._logs = TopicLogs(history, max_bytes=max_history_bytes, entry_bytes=_KEPT_BYTES)
         self._epoch = secrets.token_hex(6) if epoch is None else epoch
         self._position = 0
         self._routes: dict[Listener, PatternTree[bool]] = {}
@@ -75,7 +77,7 @@ class MemoryBackplane:
                 now=time.monotonic(),
             )
         self._last_message_at = time.time()
-        if len(self._routes) > 1 or by is None:
+        if len(self._routes) > 1 or by not in self._routes:
             for listener, routes in tuple(self._routes.items()):
                 if listener is not by and routes.match(message.topic):
                     listener.receive(message)

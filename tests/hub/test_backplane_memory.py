@@ -1,0 +1,108 @@
+"""The backplane of one process, the suite for all backplanes, and hubs that share one."""
+
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from hub.lagging_backplane import LaggingBackplane
+from hub.reading import waiting
+
+from asgi_rt.hub import History, Hub, Message
+from asgi_rt.hub.backplane.memory import MemoryBackplane
+from asgi_rt.testing.backplane import BackplaneConformance, RecordingListener
+
+
+class TestMemoryBackplane(BackplaneConformance):
+    @asynccontextmanager
+    async def connections(self):
+        backplane = MemoryBackplane()
+        yield backplane, backplane
+
+
+class TestMemoryBackplaneWithoutHistory(BackplaneConformance):
+    has_history = False
+
+    @asynccontextmanager
+    async def connections(self):
+        backplane = MemoryBackplane(history=None)
+        yield backplane, backplane
+
+
+class TestLaggingBackplane(BackplaneConformance):
+    """The one that other tests take for one of many processes."""
+
+    @asynccontextmanager
+    async def connections(self):
+        backplane = LaggingBackplane()
+        async with anyio.create_task_group() as group:
+            await group.start(backplane.deliver)
+            yield backplane, backplane
+            group.cancel_scope.cancel()
+
+
+async def test_hubs_that_share_one_share_messages_and_history():
+    backplane = MemoryBackplane()
+    first, second = Hub(backplane=backplane), Hub(backplane=backplane)
+    async with first.subscribe("a") as here, second.subscribe("a.*", "a") as there:
+        published = first.publish_nowait("a", 1)
+        assert published.queued == 1
+        second.publish_nowait("a", 2)
+        assert waiting(here) == waiting(there) == [1, 2]
+    async with second.subscribe("a", after=published.id) as there:
+        assert waiting(there) == [2]
+
+
+async def test_a_hub_that_nobody_is_subscribed_to_publishes_to_the_only_other():
+    backplane = MemoryBackplane()
+    first, second = Hub(backplane=backplane), Hub(backplane=backplane)
+    async with second.subscribe("a") as subscription:
+        await first.publish("a", 1)
+        assert waiting(subscription) == [1]
+
+
+async def test_a_hub_without_subscribers_is_not_called():
+    backplane = MemoryBackplane()
+    first, second = Hub(backplane=backplane), Hub(backplane=backplane)
+    async with second.subscribe("a"):
+        pass
+    await first.publish("a", 1)
+    assert second.snapshot().published == 0
+    assert not backplane._routes
+
+
+async def test_the_position_returned_is_that_of_the_message():
+    """Also where a listener publishes while it is being given."""
+    backplane = MemoryBackplane(epoch="run")
+
+    class Answering(RecordingListener):
+        def receive(self, message):
+            super().receive(message)
+            if message.data == 1:
+                backplane.publish_nowait(Message.of("a", 2), self)
+
+    listener = Answering()
+    backplane.subscribe_nowait(listener, "a")
+    cursor = await backplane.publish(Message.of("a", 1))
+    assert (cursor.epoch, cursor.position) == ("run", 1)
+
+
+async def test_history_is_bounded_over_all_topics():
+    backplane = MemoryBackplane(history=History(max_count=None), max_history_bytes=5 * 258)
+    for number in range(20):
+        await backplane.publish(Message.of(f"a.{number}", "xx"))
+    assert (backplane.history_messages, backplane.history_bytes) == (5, 5 * 258)
+
+
+@pytest.mark.parametrize("bound", [0, -1, float("nan")])
+def test_a_bound_that_is_none_is_refused(bound):
+    with pytest.raises(ValueError, match="max_history_bytes"):
+        MemoryBackplane(max_history_bytes=bound)
+
+
+async def test_health_tells_when_a_message_came_last():
+    hub = Hub()
+    assert hub.health().last_message_at is None
+    await hub.publish("a", 1)
+    health = hub.health()
+    assert health.connected
+    assert health.last_message_at is not None
