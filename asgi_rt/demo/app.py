@@ -1,4 +1,4 @@
-"""The demo app: measurements out of SQLite, live events, a chat, a large file and an upload.
+"""The demo app: measurements out of SQLite, live events, a chat, slow readers, files.
 
 Serve it with `asgi-rt demo`, or any other way: `uvicorn asgi_rt.demo.app:app`.
 """
@@ -15,17 +15,20 @@ from asgi_rt import (
     CSVResponse,
     FileResponse,
     HTTPError,
+    Hub,
     NDJSONResponse,
     Request,
     Response,
     StaticFiles,
     Upload,
 )
-from asgi_rt.demo import chat, live, measurements
+from asgi_rt.demo import chat, live, measurements, slow_reader
 from asgi_rt.demo.cache import cache_directory, create_large_file
 from asgi_rt.demo.pages import FOLDER, page
 from asgi_rt.demo.process import ProcessMonitor, count_requests, pause
 from asgi_rt.demo.rooms import Rooms
+from asgi_rt.demo.ticks import TickSessions
+from asgi_rt.hub import History
 
 __all__ = ["app"]
 
@@ -38,8 +41,18 @@ async def lifespan(app: App) -> AsyncGenerator[dict[str, Any], None]:
     directory = await run_sync(cache_directory)
     database = await run_sync(measurements.create_database, directory)
     large_file = await run_sync(create_large_file, directory)
-    async with live.run_live(directory, monitor) as state:
-        yield {"database": database, "large_file": large_file, "rooms": Rooms(), **state}
+    async with (
+        Hub(history=History(max_count=live.SAMPLES)) as hub,
+        live.run_live(directory, monitor, hub) as state,
+    ):
+        yield {
+            "database": database,
+            "large_file": large_file,
+            "hub": hub,
+            "rooms": Rooms(hub),
+            "tick_sessions": TickSessions(),
+            **state,
+        }
 
 
 monitor = ProcessMonitor()
@@ -48,6 +61,7 @@ app.add_middleware(count_requests, monitor=monitor)
 app.mount("/page", StaticFiles(FOLDER))
 app.include(live.router)
 app.include(chat.router)
+app.include(slow_reader.router)
 
 
 @app.get("/")

@@ -1,4 +1,4 @@
-"""The demo's server-sent events: one stream that is kept in memory, and one in SQLite."""
+"""The demo's server-sent events: a topic of the hub, and a journal in SQLite."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -8,16 +8,18 @@ from typing import Any, Final
 
 import anyio
 
-from asgi_rt import HTTPError, Request, Router
+from asgi_rt import HTTPError, Hub, Request, Response, Router, sse_feed
 from asgi_rt.demo.droppable import DroppableStreams
 from asgi_rt.demo.journal import Journal, open_journal
 from asgi_rt.demo.process import ProcessMonitor
-from asgi_rt.sse import EventLog
 
-__all__ = ["router", "run_live"]
+__all__ = ["SAMPLES", "router", "run_live"]
+
+SAMPLES: Final = 120
+"""How many of the last samples a newcomer is given."""
 
 _SAMPLE_SECONDS: Final = 1.0
-_SAMPLES: Final = 120
+_METRICS: Final = "metrics"
 _RETRY_MILLISECONDS: Final = 1000
 _TOKEN: Final = re.compile("[0-9a-f]{32}")
 
@@ -26,26 +28,26 @@ router = Router()
 
 @asynccontextmanager
 async def run_live(
-    directory: Path, monitor: ProcessMonitor
+    directory: Path, monitor: ProcessMonitor, hub: Hub
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Have something to stream for as long as the block lasts; gives what the handlers need."""
-    metrics = EventLog(max_count=_SAMPLES)
     path = directory / "journal-1.sqlite"
     async with open_journal(path) as journal, anyio.create_task_group() as tasks:
-        tasks.start_soon(_publish_samples, monitor, metrics)
-        yield {"metrics": metrics, "journal": journal, "streams": DroppableStreams()}
+        tasks.start_soon(_publish_samples, monitor, hub)
+        yield {"journal": journal, "streams": DroppableStreams()}
         tasks.cancel_scope.cancel()
 
 
-async def _publish_samples(monitor: ProcessMonitor, log: EventLog) -> None:
+async def _publish_samples(monitor: ProcessMonitor, hub: Hub) -> None:
     async for sample in monitor.samples(_SAMPLE_SECONDS, None):
-        log.append(sample)
+        await hub.publish(_METRICS, sample)
 
 
-@router.sse("/metrics", retry=_RETRY_MILLISECONDS)
-async def metrics(request: Request) -> Any:
-    log: EventLog = request.state["metrics"]
-    return log.follow(request.last_event_id)
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """The last samples, then what comes; after a lost connection what was missed."""
+    hub: Hub = request.state["hub"]
+    return sse_feed(hub, _METRICS, history=SAMPLES, retry=_RETRY_MILLISECONDS)
 
 
 @router.sse("/journal", retry=_RETRY_MILLISECONDS)

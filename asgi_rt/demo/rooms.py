@@ -1,116 +1,102 @@
-"""Rooms that people are in, where all hear what one says."""
+"""Rooms that people are in: what they hear goes over a hub, and who is there is its presence."""
 
-from collections.abc import Callable, Generator
+import secrets
+from collections import OrderedDict
+from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final
+from typing import Final
 
-import anyio
+from asgi_rt import HTTPError, Hub
+from asgi_rt.hub import Presence, topic_token
 
-from asgi_rt import HTTPError
-from asgi_rt.codec import dump_json
-
-__all__ = ["Room", "Rooms", "Visitor"]
+__all__ = ["Rooms", "Visitor"]
 
 _MAX_VISITORS: Final = 500
 _MAX_WAITING: Final = 100
+_MAX_COUNTED_ROOMS: Final = 1000
 
 
+@dataclass
 class Visitor:
-    """Somebody in a room, and what still has to be sent to them.
+    """Somebody in a room."""
 
-    Telling somebody something never waits: not for them to read it, nor for anybody else. Who is
-    `max_waiting` messages behind is given up, by a call of `give_up`.
-    """
-
-    def __init__(self, name: str, give_up: Callable[[], None], *, max_waiting: int) -> None:
-        self.name = name
-        self._give_up = give_up
-        self._inlet, self.waiting = anyio.create_memory_object_stream[str](max_waiting)
-
-    def tell(self, text: str) -> None:
-        try:
-            self._inlet.send_nowait(text)
-        except anyio.WouldBlock:
-            self._give_up()
-
-    def close(self) -> None:
-        self._inlet.close()
-        self.waiting.close()
-
-
-class Room:
-    """The people in one room. All of it belongs to one event loop."""
-
-    def __init__(self) -> None:
-        self._visitors: list[Visitor] = []
-
-    @property
-    def names(self) -> list[str]:
-        """Who is there, in the order in which they came."""
-        return [visitor.name for visitor in self._visitors]
-
-    def announce(self, message: dict[str, Any]) -> None:
-        """Tell everybody. It is written once for all, and waits for nobody."""
-        text = dump_json(message).decode()
-        for visitor in tuple(self._visitors):
-            visitor.tell(text)
-
-    def admit(self, visitor: Visitor) -> None:
-        """Let somebody in: they are told who is there, and the others that they came."""
-        visitor.name = self._free_name(visitor.name)
-        self.announce({"type": "joined", "name": visitor.name})
-        self._visitors.append(visitor)
-        welcome = {"type": "welcome", "name": visitor.name, "names": self.names}
-        visitor.tell(dump_json(welcome).decode())
-
-    def dismiss(self, visitor: Visitor) -> None:
-        self._visitors.remove(visitor)
-        self.announce({"type": "left", "name": visitor.name})
-
-    def rename(self, visitor: Visitor, name: str) -> None:
-        """Raises HTTPError where somebody has that name, its owner included."""
-        if name in self.names:
-            raise HTTPError(409, f"{name} is here already")
-        old, visitor.name = visitor.name, name
-        self.announce({"type": "renamed", "old": old, "name": name})
-
-    def _free_name(self, wanted: str) -> str:
-        names = self.names
-        numbered = (wanted if number == 1 else f"{wanted} {number}" for number in count(1))
-        return next(name for name in numbered if name not in names)
+    room: str
+    name: str
+    """Theirs alone in this room, as long as they are there."""
+    member: str
+    """Who they are to the presence, by whatever name they go: made for each visit."""
 
 
 class Rooms:
-    """The rooms that somebody is in, by name."""
+    """Who is in which room. All of it belongs to one event loop.
+
+    `max_visitors` is for all rooms together. A visitor for whom more than `max_waiting` messages
+    wait is too slow.
+    """
 
     def __init__(
-        self, *, max_visitors: int = _MAX_VISITORS, max_waiting: int = _MAX_WAITING
+        self, hub: Hub, *, max_visitors: int = _MAX_VISITORS, max_waiting: int = _MAX_WAITING
     ) -> None:
-        self._rooms: dict[str, Room] = {}
+        self.hub = hub
+        self.presence = Presence(hub)
+        self.max_waiting = max_waiting
         self._max_visitors = max_visitors
-        self._max_waiting = max_waiting
         self._count = 0
+        self._names: dict[str, set[str]] = {}
+        self._said: OrderedDict[str, int] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._rooms)
+        """How many rooms somebody is in."""
+        return len(self._names)
+
+    @staticmethod
+    def topic(room: str) -> str:
+        """Where what is said in a room is published. Its name is no pattern, whatever it is."""
+        return f"rooms.{topic_token(room)}"
+
+    def said(self, room: str) -> int:
+        """How many messages were said in a room. Counted for the 1,000 that were last spoken in."""
+        return self._said.get(room, 0)
+
+    def count_message(self, room: str) -> int:
+        """The number of a message that is said now."""
+        self._said[room] = number = self._said.pop(room, 0) + 1
+        if len(self._said) > _MAX_COUNTED_ROOMS:
+            self._said.popitem(last=False)
+        return number
 
     @contextmanager
-    def visit(
-        self, room_name: str, name: str, give_up: Callable[[], None]
-    ) -> Generator[tuple[Room, Visitor], None, None]:
-        """Be in a room as long as the block lasts. Raises HTTPError 503 where too many are."""
+    def visit(self, room: str, name: str) -> Generator[Visitor, None, None]:
+        """Have a name in a room as long as the block lasts; a number behind it where it is taken.
+
+        Raises HTTPError 503 where too many are there.
+        """
         if self._count >= self._max_visitors:
             raise HTTPError(503, "too many people are here")
-        room = self._rooms.setdefault(room_name, Room())
-        visitor = Visitor(name, give_up, max_waiting=self._max_waiting)
+        names = self._names.setdefault(room, set())
+        visitor = Visitor(room, _free_name(name, names), secrets.token_hex(8))
+        names.add(visitor.name)
         self._count += 1
-        room.admit(visitor)
         try:
-            yield room, visitor
+            yield visitor
         finally:
             self._count -= 1
-            room.dismiss(visitor)
-            visitor.close()
-            if not room.names:
-                del self._rooms[room_name]
+            names.remove(visitor.name)
+            if not names:
+                del self._names[room]
+
+    def rename(self, visitor: Visitor, name: str) -> None:
+        """Raises HTTPError 409 where somebody has that name, its owner included."""
+        names = self._names[visitor.room]
+        if name in names:
+            raise HTTPError(409, f"{name} is here already")
+        names.remove(visitor.name)
+        names.add(name)
+        visitor.name = name
+
+
+def _free_name(wanted: str, names: set[str]) -> str:
+    numbered = (wanted if number == 1 else f"{wanted} {number}" for number in count(1))
+    return next(name for name in numbered if name not in names)

@@ -1,4 +1,4 @@
-"""The chat in a real browser: two pages that talk, a server that dies, pages from elsewhere."""
+"""The chat in a real browser: pages that talk, see each other and catch up, a server that dies."""
 
 import signal
 from contextlib import contextmanager
@@ -99,6 +99,9 @@ class Visitor:
     def lines(self):
         return self.page.locator("#lines li").all_inner_texts()
 
+    def lines_of(self, kind):
+        return self.page.locator(f"#lines .{kind}").all_inner_texts()
+
     @property
     def people(self):
         return self.page.locator("#people li").all_inner_texts()
@@ -134,6 +137,75 @@ def test_two_pages_in_a_room_see_each_other_talk_come_and_go(demo, enter):
     ada.wait_for("Bob has left", count=2)
     assert ada.people == ["Ada"]
     assert ada.problems == bob.problems == []
+
+
+def test_who_comes_sees_what_was_said_before_and_who_is_there(demo, enter):
+    ada = enter(demo, "Ada", "library")
+    for text in ("the first", "the second"):
+        ada.say(text)
+        ada.wait_for(text)
+    bob = enter(demo, "Bob", "library")
+    bob.wait_for("the second")
+    said = [line.rpartition("Ada: ")[2] for line in bob.lines_of("said")]
+    assert said == ["the first", "the second"]
+    assert ada.people == bob.people == ["Ada", "Bob"]
+    assert bob.page.locator("#people .own").all_inner_texts() == ["Bob"]
+    assert len(ada.lines_of("own")) == 2
+    assert bob.lines_of("own") == []
+    assert ada.problems == bob.problems == []
+
+
+def test_who_was_away_sees_what_was_said_meanwhile_once(demo, enter):
+    ada, bob = enter(demo, "Ada", "porch"), enter(demo, "Bob", "porch")
+    check_they_talk(ada, bob, "before")
+    bob.press("Leave")
+    ada.wait_for("Bob has left")
+    ada.say("meanwhile")
+    ada.wait_for("meanwhile")
+    bob.press("Join")
+    bob.wait_for("meanwhile")
+    check_they_talk(ada, bob, "after")
+    assert sum("before" in line for line in bob.lines) == 2
+    assert sum("meanwhile" in line for line in bob.lines) == 1
+    assert bob.lines_of("gap") == []
+    assert ada.problems == bob.problems == []
+
+
+# Many who come, say nine messages each, which is allowed at once, and leave when they are heard.
+SAY_A_LOT = """
+(url) => Promise.all(Array.from({ length: 16 }, () => new Promise((resolve, reject) => {
+    const socket = new WebSocket(url);
+    let own = 0;
+    let member = null;
+    socket.onmessage = ({ data }) => {
+        const message = JSON.parse(data);
+        if (message.type === "welcome") {
+            member = message.member;
+            for (let number = 0; number < 9; number++) {
+                socket.send(JSON.stringify({ type: "say", text: `chatter ${number}` }));
+            }
+        }
+        if (message.data?.member === member && ++own === 9) socket.close(1000);
+    };
+    socket.onclose = ({ code, reason }) =>
+        code === 1000 ? resolve() : reject(new Error(`${code} ${reason}`));
+})))
+"""
+
+
+def test_who_was_away_for_more_than_is_kept_sees_how_much_they_missed(demo, enter):
+    ada = enter(demo, "Ada", "market")
+    ada.say("before")
+    ada.wait_for("before")
+    ada.press("Leave")
+    ada.wait_for_status("stopped")
+    ada.page.evaluate(SAY_A_LOT, f"{demo.url.replace('http', 'ws')}/chat/market")
+    ada.press("Join")
+    ada.wait_for("you missed 144 messages")
+    ada.say("after")
+    ada.wait_for("after")
+    assert "chatter" not in "".join(ada.lines)
+    assert ada.problems == []
 
 
 def test_rooms_are_apart(demo, enter):
@@ -189,6 +261,10 @@ def test_both_pages_come_back_by_themselves_to_a_server_that_was_restarted(
         check_they_talk(ada, bob, "after")
         assert sorted(ada.people) == ["Ada", "Bob"]
         assert ada.page.locator("[data-field=reconnects]").inner_text() == "1"
+        for visitor in (ada, bob):
+            assert visitor.lines_of("gap") == [
+                "you may have missed messages: the server has begun anew"
+            ]
 
 
 def test_a_page_that_is_sent_away_says_why_and_comes_back(demo, enter):

@@ -99,6 +99,14 @@ def test_its_numbers_move_and_the_console_stays_empty(demo_page, problems, demo)
     assert problems == []
 
 
+def test_its_curve_grows_with_the_samples(demo_page, page):
+    points = "document.querySelector('#metrics polyline').getAttribute('points').split(' ')"
+    page.wait_for_function(f"() => {points}.length >= 2")
+    for x, y in (point.split(",") for point in page.evaluate(points)):
+        assert 0 <= int(x) < 120
+        assert 0 <= float(y) <= 100
+
+
 def test_dropped_connections_resume_without_a_miss(demo_page):
     for drops in (1, 2):
         demo_page.wait_for_more()

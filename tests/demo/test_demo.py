@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import itertools
 import json
 import re
 import signal
@@ -76,7 +77,7 @@ def test_the_page_and_all_it_needs_come_from_the_demo_itself(client):
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.headers["content-security-policy"].startswith("default-src 'self'")
     needed = re.findall(r'<(?:link|script)[^>]+(?:href|src)="([^"]+)"', page.text)
-    assert len(needed) == 3
+    assert len(needed) == 4
     assert not re.search(r'(?:href|src)="(?!/)|<style|\sstyle=|\son\w+=', page.text)
     for path in needed:
         assert client.get(path).status_code == 200
@@ -181,7 +182,23 @@ def test_metrics_come_live_and_count_the_stream_they_are(client):
 
 def test_metrics_come_as_events_too(client):
     with events_of(client, "/metrics") as events:
-        check_sample(json.loads(next(events).data))
+        samples = (json.loads(event.data) for event in events if event.data)
+        # First come older ones, of when nobody was here yet.
+        check_sample(next(sample for sample in samples if sample["open_requests"]))
+
+
+def test_who_comes_later_is_given_the_samples_of_before(client):
+    with events_of(client, "/metrics") as events:
+        before = next(events)
+    with events_of(client, "/metrics") as events:
+        assert before in itertools.islice(events, 120)
+
+
+def test_metrics_go_on_after_the_last_event_that_is_named(client):
+    with events_of(client, "/metrics") as events:
+        [first, second] = [next(events) for _ in range(2)]
+    with events_of(client, "/metrics", headers={"last-event-id": first.id}) as events:
+        assert next(events) == second
 
 
 def check_sample(sample):

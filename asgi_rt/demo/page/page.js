@@ -5,6 +5,7 @@ import { fill, toggles } from "/page/controls.js";
 import { Feed, Tally } from "/page/live.js";
 
 const LAST_LINES = 5;
+const SAMPLES = 120;
 
 async function* readLines(url, signal) {
   const response = await fetch(url, { signal });
@@ -22,10 +23,30 @@ async function* readLines(url, signal) {
 }
 
 const metrics = document.getElementById("metrics");
+const curve = metrics.querySelector("polyline");
 let metricsGaps = 0;
+let samples = [];
+
+// The processor's use, the newest on the right. The server has older samples for who comes now.
+function showSamples() {
+  const begin = SAMPLES - samples.length;
+  curve.setAttribute(
+    "points",
+    samples.map((percent, index) => `${begin + index},${100 - Math.min(100, percent)}`).join(" "),
+  );
+}
+
 const metricsFeed = new Feed("/metrics", {
-  message: (sample) => fill(metrics, sample),
-  gap: () => fill(metrics, { gaps: ++metricsGaps }),
+  message: (sample) => {
+    samples = [...samples, sample.cpu_percent].slice(-SAMPLES);
+    showSamples();
+    fill(metrics, sample);
+  },
+  gap: () => {
+    samples = [];
+    showSamples();
+    fill(metrics, { gaps: ++metricsGaps });
+  },
 });
 toggles(metrics, (signal, say) => metricsFeed.run(signal, say));
 
