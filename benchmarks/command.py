@@ -57,7 +57,7 @@ def _run(scenario: Scenario, plan: Plan, result: results.Result) -> None:
     arms = scenario.run(plan)
     for arm in arms:
         if arm.status != "measured":
-            print(f"  {arm.label} left out, {arm.status}: {arm.reason}", file=sys.stderr)
+            print(f"  {arm.label}: {arm.status}: {arm.reason}", file=sys.stderr)
     result["scenarios"][scenario.name] = results.scenario_record(scenario, plan, arms)
 
 
@@ -113,7 +113,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Compare asgi_rt with raw ASGI and with other frameworks.",
     )
-    parser.add_argument("scenario", nargs="*", help="which to run; all without one")
+    parser.add_argument(
+        "scenario", nargs="*", help="which to run; without one, all but those that take long"
+    )
     parser.add_argument("--list", action="store_true", help="list the scenarios and stop")
     parser.add_argument("--show", type=Path, metavar="FILE", help="print a result file and stop")
     parser.add_argument(

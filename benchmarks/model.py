@@ -7,9 +7,9 @@ from typing import Literal
 
 from benchmarks.peers import PEERS, Peer
 
-Status = Literal["measured", "missing", "wrong"]
+Status = Literal["measured", "missing", "wrong", "stalled"]
 """`missing`: the peer does not load or start here, or the machine does not allow what it is asked;
-`wrong`: it did not answer as it must."""
+`wrong`: it did not answer as it must; `stalled`: one client that does not read stops all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,10 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One row of the table in `benchmarks.scenarios`. The first metric is the one compared."""
+    """One row of the table in `benchmarks.scenarios`. The first metric is the one compared.
+
+    One that takes long is not run `by_default`, but only by its name.
+    """
 
     name: str
     measures: str
@@ -81,6 +84,7 @@ class Scenario:
     smallest: Size
     normal: Size
     peers: tuple[Peer, ...] = PEERS
+    by_default: bool = True
 
 
 def median_ratio(values: list[float], reference: list[float]) -> float | None:

@@ -1,9 +1,18 @@
 """The table of scenarios: a new one is a file in `benchmarks/runs/` and a row here."""
 
+from benchmarks.broadcast_scenarios import broadcast_scenarios
 from benchmarks.harness.inprocess import MICROSECONDS
 from benchmarks.model import Scenario, Size
-from benchmarks.peers import MIDDLEWARE_PEERS, SSE_PEERS, WEBSOCKET_APPS, WEBSOCKET_PEERS
+from benchmarks.peers import (
+    BROADCAST_SOCKETS,
+    BROADCAST_STREAMS,
+    MIDDLEWARE_PEERS,
+    SSE_PEERS,
+    WEBSOCKET_APPS,
+    WEBSOCKET_PEERS,
+)
 from benchmarks.runs import (
+    broadcast_idle,
     compression,
     middleware_inprocess,
     middleware_uvicorn,
@@ -223,6 +232,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         normal=Size(rounds=2, seconds=0.5, connections=10_000),
         peers=WEBSOCKET_PEERS,
     ),
+    *broadcast_scenarios("sse", "event streams", BROADCAST_STREAMS, broadcast_idle.streams),
+    *broadcast_scenarios("ws", "WebSockets", BROADCAST_SOCKETS, broadcast_idle.sockets),
     Scenario(
         name="compression",
         measures="100 KB of JSON, and 100 lines of it as a stream, compressed, without a server",
@@ -236,7 +247,7 @@ SCENARIOS: tuple[Scenario, ...] = (
 
 
 def named(names: list[str]) -> list[Scenario]:
-    """The scenarios of these names in the order of the table; all of them for no name.
+    """The scenarios of these names in the order of the table; all that run by default for no name.
 
     Raises ValueError, with the names there are, for one that is not there.
     """
@@ -244,4 +255,6 @@ def named(names: list[str]) -> list[Scenario]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(f"no scenario {', '.join(unknown)}; there are {', '.join(known)}")
-    return [scenario for scenario in SCENARIOS if not names or scenario.name in names]
+    if not names:
+        return [scenario for scenario in SCENARIOS if scenario.by_default]
+    return [scenario for scenario in SCENARIOS if scenario.name in names]

@@ -56,7 +56,8 @@ def _row(arm: dict[str, Any], metrics: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _left_out(arm: dict[str, Any]) -> str:
-    return f"\n{arm['label']} left out, {arm['status']}: {' '.join(arm['reason'].split())}"
+    how = "stalled" if arm["status"] == "stalled" else f"left out, {arm['status']}"
+    return f"\n{arm['label']} {how}: {' '.join(arm['reason'].split())}"
 
 
 def _targets(targets: Iterable[dict[str, Any]]) -> str:

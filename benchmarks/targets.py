@@ -8,7 +8,8 @@ from typing import Any, Literal
 from benchmarks.harness.layers import Kind, Layers
 from benchmarks.model import Metric, median_difference, median_ratio
 from benchmarks.results import Result
-from benchmarks.runs import sse_idle, ws_idle
+from benchmarks.runs import broadcast_idle, sse_idle, ws_idle
+from benchmarks.runs.broadcast import BURSTS, Broadcasts
 from benchmarks.runs.middleware_inprocess import PER_CHUNK_AND_LAYER, PER_LAYER
 from benchmarks.runs.request_inprocess import RAW_HELLO
 from benchmarks.runs.routes_inprocess import FEW, MANY, label
@@ -81,6 +82,10 @@ def _layers_served(kind: Kind, factor: float) -> Target:
     return Target("middleware-json-uvicorn", _five(kind), _five(Kind.BASE_HTTP), ">=", factor)
 
 
+def _bursts(peer: str) -> str:
+    return Broadcasts("sse").label(peer, BURSTS)
+
+
 TARGETS: tuple[Target, ...] = (
     Target("json-inprocess", "asgi_rt", "raw", "<=", 2.0),
     Target("path-inprocess", "asgi_rt", RAW_HELLO, "<=", 2.8),
@@ -110,6 +115,13 @@ TARGETS: tuple[Target, ...] = (
     Target("ws-echo", "asgi_rt", "raw", ">=", 0.95),
     Target("ws-idle-many", "asgi_rt", None, "<=", 21.0, metric=ws_idle.KIB),
     Target("ws-idle-many", "asgi_rt", None, "<=", 260.0, metric=ws_idle.RESIDENT_MB),
+    Target("broadcast-sse", "asgi_rt", "raw", ">=", 0.95),
+    Target("broadcast-sse", "asgi_rt", "sse-starlette", ">=", 4.0),
+    Target("broadcast-sse-cases", _bursts("asgi_rt"), _bursts("raw"), ">=", 2.0),
+    Target("broadcast-sse-idle", "asgi_rt", None, "<=", 13.0, metric=broadcast_idle.KIB),
+    Target("broadcast-ws", "asgi_rt", "raw", ">=", 0.95),
+    Target("broadcast-ws", "asgi_rt", "litestar", ">=", 2.0),
+    Target("broadcast-ws-idle", "asgi_rt", None, "<=", 22.0, metric=broadcast_idle.KIB),
 )
 
 

@@ -43,7 +43,7 @@ class BodyReader:
         if head_end < 0:
             self._pending = data
             return b""
-        _expect_events(data[:head_end])
+        expect_events(data[:head_end])
         self._in_body = True
         return self._dechunk(data, head_end + 2)
 
@@ -130,6 +130,16 @@ class EventCounter:
             at = blocks.find(STAMP, end)
 
 
+def expect_events(head: bytes) -> None:
+    """Raises ProtocolError unless the head is that of a chunked event stream."""
+    status, headers = parse_head(head)
+    content_type = headers.get(b"content-type", b"")
+    if status != 200 or not content_type.startswith(b"text/event-stream"):
+        raise ProtocolError(f"status {status} and content-type {content_type!r}, not a stream")
+    if headers.get(b"transfer-encoding", b"").lower() != b"chunked":
+        raise ProtocolError(f"the stream is not chunked: {head[:200]!r}")
+
+
 def stream_fault(count: int, answer: Answer) -> str | None:
     """What is wrong with a stream of `count` quotes, in one line, or None where all is right."""
     if answer.status != 200:
@@ -146,15 +156,6 @@ def stream_fault(count: int, answer: Answer) -> str | None:
     except WrongStream as error:
         return str(error)
     return None if len(blocks) == count else f"{len(blocks)} events instead of {count}"
-
-
-def _expect_events(head: bytes) -> None:
-    status, headers = parse_head(head)
-    content_type = headers.get(b"content-type", b"")
-    if status != 200 or not content_type.startswith(b"text/event-stream"):
-        raise ProtocolError(f"status {status} and content-type {content_type!r}, not a stream")
-    if headers.get(b"transfer-encoding", b"").lower() != b"chunked":
-        raise ProtocolError(f"the stream is not chunked: {head[:200]!r}")
 
 
 def _chunk_size(data: bytes, at: int, line_end: int) -> int:

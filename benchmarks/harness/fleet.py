@@ -32,9 +32,12 @@ May raise OSError and HTTPException, which are faults as well.
 
 @contextmanager
 def serve(
-    arms: Sequence[tuple[Arm, Peer]], check: Check, core: int | None
+    arms: Sequence[tuple[Arm, Peer]],
+    check: Check,
+    core: int | None,
+    options: Sequence[str] = (),
 ) -> Iterator[list[Served]]:
-    """The servers of those peers that come up and pass the check.
+    """The servers of those peers that come up and pass the check; `options` are uvicorn's.
 
     The arms of the others are given up, with the reason. All servers are ended on the way out.
     """
@@ -44,7 +47,13 @@ def serve(
             Served(
                 arm,
                 stack.enter_context(
-                    serving(peer.module, port, peer.application, own_server=peer.own_server)
+                    serving(
+                        peer.module,
+                        port,
+                        peer.application,
+                        own_server=peer.own_server,
+                        options=options,
+                    )
                 ),
             )
             for (arm, peer), port in zip(arms, ports, strict=True)

@@ -4,21 +4,19 @@ What kind of connection, says the module that is run: `sse_idle`, `ws_idle`.
 """
 
 import json
-import selectors
-import socket
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from time import perf_counter
 from typing import Protocol
 
 from benchmarks.harness.cpu import pin
 from benchmarks.harness.http1 import ProtocolError
 from benchmarks.harness.memory import settled_bytes
+from benchmarks.harness.opening import Opening, open_all
 
-AT_ONCE = 64
-"""Connections that are being opened at the same time."""
 WARMUP_CONNECTIONS = 4
 
 
@@ -49,36 +47,35 @@ class NotIdle(Exception):
     """A connection did not stay open and silent as it must; the text says what it did."""
 
 
-class Connection(Protocol):
-    """One that has asked to be opened. ProtocolError and ConnectionError, too, are its faults."""
+class Connection(Opening, Protocol):
+    """One that is `ready` when all has come that comes before the silence.
 
-    sock: socket.socket
-
-    def ready(self) -> bool:
-        """Take what has come; True once that was all before the silence."""
-        ...
+    ProtocolError and ConnectionError, too, are its faults.
+    """
 
     def expect_alive(self) -> None:
         """Raises NotIdle if it has ended, or is of no use any more."""
         ...
 
-    def close(self) -> None: ...
-
 
 Connect = Callable[[Order], Connection]
+Rouse = Callable[[Order], None]
+"""Has the server say something to all, when memory has been read."""
 
 
-def measure(order: Order, connect: Connect) -> Report:
+def measure(order: Order, connect: Connect, rouse: Rouse | None = None) -> Report:
     """Open the connections and report. Raises TimeoutError if one is not open within 30 s."""
     try:
         with ExitStack() as stack:
-            _open(order, WARMUP_CONNECTIONS, connect, stack)
+            open_all(WARMUP_CONNECTIONS, partial(connect, order), stack)
         before = settled_bytes(order.server_pid, order.still)
         with ExitStack() as stack:
             started = perf_counter()
-            connections = _open(order, order.connections, connect, stack)
+            connections = open_all(order.connections, partial(connect, order), stack)
             seconds = perf_counter() - started
             after = settled_bytes(order.server_pid, order.still)
+            if rouse is not None:
+                rouse(order)
             for connection in connections:
                 connection.expect_alive()
     except (ProtocolError, NotIdle, ConnectionError) as error:
@@ -92,30 +89,8 @@ def measure(order: Order, connect: Connect) -> Report:
     )
 
 
-def _open(order: Order, count: int, connect: Connect, stack: ExitStack) -> list[Connection]:
-    """`count` open connections; they are closed with `stack`."""
-    connections: list[Connection] = []
-    opening = 0
-    with selectors.DefaultSelector() as selector:
-        while len(connections) < count or opening:
-            while opening < AT_ONCE and len(connections) < count:
-                connection = connect(order)
-                stack.callback(connection.close)
-                connections.append(connection)
-                selector.register(connection.sock, selectors.EVENT_READ, connection)
-                opening += 1
-            ready = selector.select(30)
-            if not ready:
-                raise TimeoutError(f"{opening} connections not open after 30 s")
-            for key, _ in ready:
-                if key.data.ready():
-                    selector.unregister(key.fileobj)
-                    opening -= 1
-    return connections
-
-
-def main(connect: Connect) -> None:
+def main(connect: Connect, rouse: Rouse | None = None) -> None:
     order = Order(**json.loads(sys.argv[1]))
     if order.core is not None:
         pin(0, order.core)
-    json.dump(asdict(measure(order, connect)), sys.stdout)
+    json.dump(asdict(measure(order, connect, rouse)), sys.stdout)

@@ -1,9 +1,13 @@
 """Finds Node and the packages that were installed for it, which Python's own tools do not know."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NoReturn
+
+from benchmarks.harness.server import HOST
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path("benchmarks/results/local/node")
@@ -25,6 +29,12 @@ def command(*packages: str) -> str:
             install = f"npm install --prefix {FOLDER} {package}"
             raise NodeMissing(f"the npm package {package} is not installed: {install}")
     return node
+
+
+def become(command: str, program: Path, port: str) -> NoReturn:
+    """Turn this process into Node running `program`, so that the process watched is the server."""
+    environment = {**os.environ, "NODE_PATH": str(MODULES)}
+    os.execve(command, [command, str(program), HOST, port], environment)
 
 
 def package_version(package: str) -> str | None:

@@ -79,16 +79,23 @@ class Server:
 
 @contextmanager
 def serving(
-    module: str, port: int, application: str = "app", *, own_server: bool = False
+    module: str,
+    port: int,
+    application: str = "app",
+    *,
+    own_server: bool = False,
+    options: Sequence[str] = (),
 ) -> Iterator[Server]:
     """Start serving on `port`; it may not be up yet. It is ended on the way out.
 
-    uvicorn serves `module:application`; a module with a server of its own is run, and given the
-    port.
+    uvicorn serves `module:application`, with more `options` if need be; a module with a server of
+    its own is run, and given the port.
     """
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            _own(module, port) if own_server else _uvicorn(f"{module}:{application}", port),
+            _own(module, port)
+            if own_server
+            else [*_uvicorn(f"{module}:{application}", port), *options],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,

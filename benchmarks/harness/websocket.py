@@ -45,7 +45,7 @@ class ServerReader:
             if head_end < 0:
                 self._pending = data
                 return []
-            _expect_upgrade(data[:head_end], self._key)
+            expect_upgrade(data[:head_end], self._key)
             self.opened = True
             start = head_end + 4
         frames: list[Frame] = []
@@ -83,6 +83,17 @@ def accept_of(key: bytes) -> bytes:
     return b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest())
 
 
+def expect_upgrade(head: bytes, key: bytes) -> None:
+    """Raises ProtocolError unless the head accepts the handshake made with `key`, as it was."""
+    status, headers = parse_head(head)
+    if status != 101:
+        raise ProtocolError(f"the handshake was answered by status {status}")
+    if headers.get(b"sec-websocket-accept") != accept_of(key):
+        raise ProtocolError(f"not the answer to this handshake: {head[:200]!r}")
+    if b"sec-websocket-extensions" in headers:
+        raise ProtocolError("an extension is in use that was not offered")
+
+
 def client_frame(opcode: int, payload: bytes, mask: bytes) -> bytes:
     """One whole message as a client sends it, masked with the four bytes of `mask`."""
     size = len(payload)
@@ -112,16 +123,6 @@ def masked(payload: bytes, mask: bytes) -> bytes:
     repeated = (mask * (len(payload) // 4 + 1))[: len(payload)]
     mixed = int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")
     return mixed.to_bytes(len(payload), "big")
-
-
-def _expect_upgrade(head: bytes, key: bytes) -> None:
-    status, headers = parse_head(head)
-    if status != 101:
-        raise ProtocolError(f"the handshake was answered by status {status}")
-    if headers.get(b"sec-websocket-accept") != accept_of(key):
-        raise ProtocolError(f"not the answer to this handshake: {head[:200]!r}")
-    if b"sec-websocket-extensions" in headers:
-        raise ProtocolError("an extension is in use that was not offered")
 
 
 def _frame(data: bytes, start: int) -> tuple[Frame, int] | None:

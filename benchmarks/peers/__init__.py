@@ -96,3 +96,27 @@ WEBSOCKET_PEERS: tuple[Peer, ...] = (
     Peer("websockets", "benchmarks.peers.websockets_ws_server", ("websockets",), own_server=True),
     Peer("node-ws", "benchmarks.peers.node_ws_server", ("node", "npm:ws"), own_server=True),
 )
+
+BROADCAST_STREAMS: tuple[Peer, ...] = (
+    Peer(RAW.name, "benchmarks.peers.raw_broadcast_app", ()),
+    Peer(ASGI_RT.name, "benchmarks.peers.asgi_rt_broadcast_app", ASGI_RT.packages),
+    Peer("starlette", "benchmarks.peers.starlette_broadcast_app", ("starlette",)),
+    Peer("litestar", "benchmarks.peers.litestar_broadcast_app", ("litestar",)),
+    Peer(
+        "sse-starlette",
+        "benchmarks.peers.sse_starlette_broadcast_app",
+        ("sse-starlette", "starlette"),
+    ),
+)
+
+BROADCAST_SOCKETS: tuple[Peer, ...] = (
+    *BROADCAST_STREAMS[:-1],
+    Peer("aiohttp", "benchmarks.peers.aiohttp_broadcast_server", ("aiohttp",), own_server=True),
+    Peer(
+        "websockets",
+        "benchmarks.peers.websockets_broadcast_server",
+        ("websockets",),
+        own_server=True,
+    ),
+    Peer("node-ws", "benchmarks.peers.node_broadcast_server", ("node", "npm:ws"), own_server=True),
+)

@@ -19,11 +19,15 @@ LIMIT = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The connections that are opened at `path` by `module`, and what is checked before that."""
+    """The connections that are opened at `path` by `module`, and what is checked before that.
+
+    `options` are uvicorn's.
+    """
 
     module: str
     path: str
     check: Check
+    options: tuple[str, ...] = ()
 
 
 def compare(plan: Plan, kind: Kind) -> list[Arm]:
@@ -39,7 +43,7 @@ def compare(plan: Plan, kind: Kind) -> list[Arm]:
     for _ in range(plan.size.rounds):
         # Memory that a server has held once it may keep: every round has its own servers.
         left = [(arm, peer) for arm, peer in arms if arm.status == "measured"]
-        with serve(left, kind.check, server_core) as served:
+        with serve(left, kind.check, server_core, kind.options) as served:
             for entry in served:
                 _open_once(entry, plan, kind, load_core)
                 entry.server.stop()

@@ -14,7 +14,7 @@ import pytest
 from benchmarks import command, results
 from benchmarks.harness.server import HOST, ServerFailed, free_ports, serving
 from benchmarks.model import Plan, Size
-from benchmarks.peers import RAW
+from benchmarks.peers import ASGI_RT, RAW
 from benchmarks.runs import request_inprocess, request_uvicorn, routes_inprocess
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.table import markdown
@@ -136,7 +136,11 @@ def test_scenario_has_samples_of_every_peer_that_imports(scenario, folder_of, im
     loading = {peer.name for peer in scenario.peers if peer.module in importable}
     assert record["arms"]
     for arm in record["arms"]:
-        if arm["peer"] in loading or arm["peer"] == "control":
+        if arm["status"] == "stalled":
+            # What one client that does not read may do to a peer is a finding.
+            assert arm["label"].endswith("one frozen")
+            assert arm["peer"] != ASGI_RT.name
+        elif arm["peer"] in loading or arm["peer"] == "control":
             assert arm["status"] == "measured", f"{arm['label']}: {arm['reason']}"
             for metric in record["metrics"][:1]:
                 samples = arm["samples"][metric["key"]]
@@ -249,6 +253,9 @@ def test_unknown_name_is_refused_with_the_names_there_are(arguments, capsys):
 
 def kind_of(scenario):
     """The kinds of scenarios are run apart: all of them together take too long for one test."""
+    if scenario.startswith("broadcast"):
+        transport = scenario.split("-")[1]
+        return f"all broadcasts {transport}" if "full" in scenario else f"broadcasts {transport}"
     kinds = {"sse": "streams", "ws": "sockets", "middleware": "layers"}
     kind = kinds.get(scenario.partition("-")[0], "requests")
     return "layers served" if kind == "layers" and scenario.endswith("-uvicorn") else kind
