@@ -25,6 +25,7 @@ from asgi_rt.hub.routes import Routes
 from asgi_rt.hub.subscription import Filter, Subscription
 from asgi_rt.hub.tally import Tally
 from asgi_rt.hub.topics import check_pattern, check_topic
+from asgi_rt.hub.workers import warn_of_workers
 
 __all__ = ["MAX_BYTES", "MAX_MESSAGES", "Hub"]
 
@@ -269,6 +270,8 @@ class Hub:
     def _enter_home(self) -> None:
         if self._home.enter(is_held=bool(self._subscriptions) or self._is_open):
             self._delivery = Delivery()  # a turn of the former event loop may never have ended
+            if self.local is not None:
+                warn_of_workers()
 
     def _require_open(self) -> None:
         if not self._is_open:

@@ -216,6 +216,8 @@ def _serve_reloading(config: _Config, listening: Listening) -> None:
 
 
 def _serve_in_workers(config: _Config, listening: Listening) -> None:
+    # By this a worker knows that it is one of several: so a hub that reaches one alone can say so.
+    os.environ["WEB_CONCURRENCY"] = str(config.settings.workers)
     config.settings.on_listening(listening.url)
     supervisor = Multiprocess(config, listening.sockets)
     _forward_at_once(supervisor)

@@ -62,10 +62,10 @@ class Outgoing(Interruptible):
     __slots__ = (
         "_close_sent",
         "_ending",
-        "_lock",
         "_timeout",
         "credit",
         "is_watched",
+        "lock",
         "server_send",
     )
 
@@ -79,7 +79,8 @@ class Outgoing(Interruptible):
         # one by one.
         self.credit = 0
         self.is_watched = False  # whether others wait, or it takes long, or it is over
-        self._lock: anyio.Lock | None = None
+        self.lock: anyio.Lock | None = None
+        """What those wait for who have to; None while nobody ever had to."""
         self._close_sent = False
 
     async def send(self, message: Message, size: int) -> None:
@@ -164,9 +165,9 @@ class Outgoing(Interruptible):
         """It is time to see whether a send waits."""
 
     def _the_lock(self) -> anyio.Lock:
-        if self._lock is None:
-            self._lock = anyio.Lock(fast_acquire=True)
-        return self._lock
+        if self.lock is None:
+            self.lock = anyio.Lock(fast_acquire=True)
+        return self.lock
 
     async def _raise_refused(self, error: OSError | RuntimeError) -> NoReturn:
         """Raise what it means that a message was refused: an end, or an error of somebody else.
@@ -266,7 +267,7 @@ class LoopOutgoing(Outgoing):
 
     @property
     def is_free(self) -> bool:
-        is_locked = self._lock is not None and self._lock.locked()
+        is_locked = self.lock is not None and self.lock.locked()
         return self._ending.is_open and self.awaited is None and not is_locked
 
     async def _send_in_turn(self, message: Message) -> None:

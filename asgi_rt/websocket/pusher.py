@@ -41,7 +41,11 @@ class Pusher:
     @property
     def is_due(self) -> bool:
         """Whether somebody sends, or waits to, or the connection is not open."""
-        return not self._outgoing.is_free
+        outgoing = self._outgoing
+        if outgoing.lock is None:
+            # The same as `is_free`, without the calls: 0.2 us of the 8 that a message takes.
+            return outgoing.awaited is not None or not self._link.is_open
+        return not outgoing.is_free
 
     def carry_on(self, step: Any, waits_for: Any) -> None:
         """Run a send to its end that was begun elsewhere, and that waits for a future."""

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from asgi_rt import App, Request, StreamingResponse
+from asgi_rt import App, Hub, Request, StreamingResponse
 
 CHUNK = bytes(range(256)) * 256
 
@@ -171,3 +171,15 @@ async def finishing_events(request: Request) -> AsyncIterator[str]:
     await request.drain.wait()
     await anyio.sleep(0.05)
     yield "last words"
+
+
+hub = Hub()
+
+
+@asynccontextmanager
+async def holding_a_hub_open(app: App) -> AsyncIterator[None]:
+    async with hub:
+        yield
+
+
+with_a_hub = App(lifespan=holding_a_hub_open)

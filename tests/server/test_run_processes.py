@@ -32,6 +32,11 @@ def test_the_grace_reaches_workers(start):
     assert httpx2.get(f"{server.url}/health").json()["grace"] == 2.5
 
 
+def test_a_hub_of_one_worker_says_that_it_does_not_reach_the_others(start):
+    server = start(*RUN, "served:with_a_hub", "--port", "0", "--workers", "2")
+    server.wait_for("WEB_CONCURRENCY is 2", count=2)
+
+
 def test_requests_are_served_over_a_unix_socket(start, socket_path):
     server = start(*RUN, "served:app", "--uds", socket_path)
     server.wait_for(f"serving unix:{socket_path}")
