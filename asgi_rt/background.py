@@ -72,6 +72,15 @@ class BackgroundTasks:
 Background = BackgroundTask | BackgroundTasks
 
 
+def _tasks_of(background: Any) -> list[BackgroundTask]:
+    """The calls to make, one by one. Anything else that can be called without arguments, as the
+    background tasks of other frameworks can, is one.
+    """
+    if isinstance(background, BackgroundTasks):
+        return list(background.tasks)
+    return [background if isinstance(background, BackgroundTask) else BackgroundTask(background)]
+
+
 def _takes_completed(func: Callable[..., Any]) -> bool:
     try:
         return "completed" in inspect.signature(func).parameters
@@ -163,9 +172,9 @@ class TaskGroup:
             raise RuntimeError(
                 "the app is not running, so it cannot own a task; start the app's lifespan first"
             )
-        tasks = [background] if isinstance(background, BackgroundTask) else background.tasks
+        tasks = _tasks_of(background)
         self.running += len(tasks)
-        self._group.start_soon(self._run, list(tasks), completed)
+        self._group.start_soon(self._run, tasks, completed)
 
     async def _run(self, tasks: list[BackgroundTask], completed: bool) -> None:
         # A scope of its own: cancelling the group would cancel the lifespan that holds it open.
@@ -226,7 +235,7 @@ async def run_background(background: Background, scope: Scope, *, completed: boo
     if owner is not None and owner.is_open:
         owner._spawn(background, completed=completed)  # pyright: ignore[reportPrivateUsage] - same module
         return
-    tasks = [background] if isinstance(background, BackgroundTask) else background.tasks
+    tasks = _tasks_of(background)
     with anyio.CancelScope(shield=True):
         for task in tasks:
             await _run_logged(task, completed)

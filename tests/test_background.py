@@ -328,3 +328,19 @@ async def test_run_background_in_a_cancelled_request_runs_to_its_end(calls):
         scope.cancel()
         await run_background(BackgroundTask(work), http_scope(), completed=False)
     assert calls.seen == ["done"]
+
+
+class ForeignTask:
+    """As Starlette has it: an object that is awaited when it is called, without arguments."""
+
+    def __init__(self):
+        self.calls = 0
+
+    async def __call__(self):
+        self.calls += 1
+
+
+async def test_a_background_task_of_another_framework_is_run():
+    task = ForeignTask()
+    await run_background(task, {}, completed=True)
+    assert task.calls == 1

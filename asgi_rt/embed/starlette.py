@@ -18,8 +18,9 @@ except ModuleNotFoundError as error:
         raise
     raise MissingExtra("starlette", "starlette", "asgi_rt.embed.starlette") from error
 
+import anyio
 from starlette.datastructures import FormData, MutableHeaders
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
 
 from asgi_rt.asgi import ASGIApp, Message, Receive, Scope, Send
@@ -71,8 +72,31 @@ class DispatchedRequest(ReplayedBody, Request):
     async def is_disconnected(self) -> bool:
         """Whether the client has left. Unlike Starlette's it takes no piece of the body away."""
         if not self._is_disconnected:
-            self._is_disconnected = await self.inbox.poll()
+            self._is_disconnected = await self.is_seen_to_have_left()
         return self._is_disconnected
+
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            await self._read_for_both(self._read_body)
+        body: bytes = self._body
+        return body
+
+    async def _read_body(self) -> None:
+        if self._is_streamed or self._is_lost:
+            await super().body()  # the rest of it, or what is wrong
+            return
+        parts = self._parts = self._parts or []  # kept for the app if this is cancelled
+        while not hasattr(self, "_body"):
+            message = await self._receive()
+            if message["type"] != "http.request":
+                self._is_disconnected = True
+                raise ClientDisconnect
+            part = message.get("body", b"")
+            parts.append(part)
+            self._received += len(part)
+            if not message.get("more_body", False):
+                self._body = b"".join(parts)
+                self._parts = None
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         if not hasattr(self, "_body"):
@@ -125,6 +149,7 @@ class AppResponse(WithAppBody, Response):
 
 class _Exchange(Exchange[AppResponse]):
     response_class = AppResponse
+    _work_left: "BackgroundTask | None" = None
 
     def answer_for(self, result: Any) -> ASGIApp:
         if not callable(result):
@@ -133,7 +158,41 @@ class _Exchange(Exchange[AppResponse]):
 
     def in_step(self, response: Any) -> Callable[[Send], Awaitable[None]] | None:
         is_stream = isinstance(response, StreamingResponse) and _is_sent_as_usual(response)
-        return partial(_send_in_step, response) if is_stream else None
+        return partial(self._stream, response) if is_stream else None
+
+    async def send_other(self, other: ASGIApp) -> None:
+        if self.response is not None and isinstance(other, Response):
+            await self._send_and_work(other, super().send_other(other))
+        else:
+            await super().send_other(other)
+
+    async def _stream(self, response: StreamingResponse, send: Send) -> None:
+        await self._send_and_work(response, response.stream_response(send))
+
+    async def _send_and_work(self, response: Response, sending: Awaitable[None]) -> None:
+        """Send another response than the app's, and do its work.
+
+        This may be in a task of the app's, which is about to be cancelled: `receive` says
+        http.disconnect when the response is complete. What is not begun then is done at the end.
+        """
+        work, response.background = response.background, None
+        try:
+            await sending
+        except Exception:
+            raise
+        except BaseException:
+            self._work_left = work if self.is_complete else None
+            raise
+        finally:
+            response.background = work
+        if work is not None:
+            with anyio.CancelScope(shield=True):
+                await work()
+
+    async def settle(self) -> None:
+        await super().settle()
+        if self._work_left is not None:
+            await self._work_left()
 
     async def finish(self, *, completed: bool, raises: bool) -> None:
         assert self.response is not None
@@ -144,12 +203,6 @@ class _Exchange(Exchange[AppResponse]):
 
 def _is_sent_as_usual(response: StreamingResponse) -> bool:
     return type(response).__call__ is StreamingResponse.__call__
-
-
-async def _send_in_step(response: StreamingResponse, send: Send) -> None:
-    await response.stream_response(send)
-    if response.background is not None:
-        await response.background()
 
 
 RequestResponseEndpoint: TypeAlias = Callable[[Request], Awaitable[Response]]

@@ -132,6 +132,9 @@ class EventSource(PulledSource):
         """Subscribe; what tells the client where it begins."""
         await self.subscription.start()
         self._is_begun = True
+        frames = self._frames()
+        if frames:  # from where the client was, or history, with ids of its own
+            return frames
         place = self.subscription.start_cursor
         if place is None or self.subscription.recovered:
             return _OPEN

@@ -1,7 +1,7 @@
 """A hub's topics as a stream of server-sent events."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NoReturn
 
 from asgi_rt.asgi import Receive, Scope, Send
 from asgi_rt.feeds.event_source import EventSource
@@ -37,10 +37,22 @@ class HubStream(EventStream):
         return item
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        self._resume(scope, receive)
+        return super().__call__(scope, receive, send)
+
+    async def send_in_step(self, scope: Scope, send: Send) -> None:
+        self._resume(scope, _never)
+        await super().send_in_step(scope, send)
+
+    def _resume(self, scope: Scope, receive: Receive) -> None:
+        """Begin where the client says, unless the handler did."""
         subscription = self._source.subscription
         if subscription.after is None:
             subscription.after = Request(scope, receive).last_event_id
-        return super().__call__(scope, receive, send)
+
+
+async def _never() -> NoReturn:
+    raise AssertionError("the head of a request is asked for, not its body")
 
 
 def sse_feed(

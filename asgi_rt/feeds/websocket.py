@@ -15,6 +15,7 @@ from asgi_rt.hub.message import Gap, Message
 from asgi_rt.hub.subscription import Filter, Subscription
 from asgi_rt.websocket.closing import CRASHED, check_code
 from asgi_rt.websocket.connection import WebSocket
+from asgi_rt.websocket.pusher import Pusher
 
 __all__ = ["Attachment", "attach"]
 
@@ -22,7 +23,7 @@ _TOO_SLOW: Final = "you read too slowly"
 _CURSOR_FIELD: Final = "cursor"
 
 
-class Attachment:
+class Attachment(Pusher):
     """One subscription whose messages are sent over a WebSocket. `attach` makes one.
 
     While nothing waits, a message is sent in the turn of its publisher. Where the client does not
@@ -34,7 +35,6 @@ class Attachment:
         "_encode",
         "_is_sending",
         "_loading",
-        "_pusher",
         "_ws",
         "subscription",
     )
@@ -45,30 +45,31 @@ class Attachment:
         subscription: Subscription,
         encode: Callable[[Message], str | bytes],
     ) -> None:
+        super().__init__(ws)
         self.subscription = subscription
         self._ws = ws
         self._encode = encode
-        self._pusher = ws.pusher(self._begin)
         self._begun: Coroutine[Any, Any, None] | None = None
         self._is_sending = False
         self._loading: anyio.CancelScope | None = None
 
     async def __aenter__(self) -> Subscription:
         subscription = self.subscription
-        self._pusher.require_open("attach()")
+        self.require_open("attach()")
         await subscription.start()
         try:
             if self._encode is envelope:
-                cursor = subscription.start_cursor
+                # A client that loses its connection while it catches up begins there again.
+                cursor = subscription.after if subscription.recovered else subscription.start_cursor
                 place = None if cursor is None else str(cursor)
                 await self._ws.send_text(envelope_of_cursor(place, subscription.recovered))
         except BaseException:
             await subscription.aclose()
             raise
         subscription.sink = self
-        if self._pusher.can_push:
+        if self.can_push:
             subscription.encode = sends(self._encode)
-        self._pusher.tell(subscription.end)
+        self.tell(subscription.end)
         self.wake()
         return subscription
 
@@ -79,8 +80,7 @@ class Attachment:
         traceback: TracebackType | None,
     ) -> None:
         self.subscription.sink = None
-        self._pusher.untell(self.subscription.end)
-        self._pusher.forget()
+        self.untell(self.subscription.end)
         if self._loading is not None:
             self._loading.cancel()
         # What is being sent is not cancelled: half a message might stand on the wire.
@@ -91,17 +91,18 @@ class Attachment:
     def wake(self) -> None:
         subscription = self.subscription
         if subscription.is_disconnected:
-            self._pusher.close(subscription.close_code, _TOO_SLOW)
+            self.close(subscription.close_code, _TOO_SLOW)
         elif not self._is_sending and not subscription.is_over:
-            self._begin(None)
+            self.go_on(None)
 
     # Beside the handler
 
-    def _begin(self, begun: Coroutine[Any, Any, None] | None) -> None:
+    def go_on(self, begun: Coroutine[Any, Any, None] | None) -> None:
+        """Send the rest of what was begun, and what waits, in a task."""
         self.subscription.lane = None
         self._is_sending = True
         self._begun = begun
-        self._pusher.start(self._send_all)
+        self.start(self._send_all)
 
     async def _send_all(self) -> None:
         """Send what was begun, and what waits, until nothing does."""
@@ -113,13 +114,13 @@ class Attachment:
                     await self._send(item)
         except Exception:
             # Without that message the others would be no whole: the client is to come back.
-            self._pusher.close(*CRASHED)
+            self.close(*CRASHED)
             raise
         finally:
             self._begun = None
             self._is_sending = False
         if self.subscription.encode is not None and not self.subscription.is_over:
-            self.subscription.lane = self._pusher
+            self.subscription.lane = self
 
     async def _next(self) -> Message | Gap | None:
         subscription = self.subscription

@@ -47,15 +47,17 @@ def framing_named(event: str | None) -> Framing:
 
 @lru_cache(maxsize=_KNOWN)
 def framing_by(make: Callable[[Message], Any]) -> Framing:
-    """Frames of what `make` gives for a message: an Event, or the data of one.
+    """Frames of what `make` gives for a message: an Event, the data of one, or frames as bytes.
 
-    An Event without an id gets the message's, by which a client can resume.
+    An Event without an id gets the message's, by which a client can resume; frames stay the same.
     """
 
     def frame(message: Message) -> bytes:
         made = make(message)
         if not isinstance(made, Event):
-            return encode_item(made) if message.id is None else encode(Event(made, id=message.id))
+            if message.id is None or isinstance(made, bytes):
+                return encode_item(made)
+            return encode(Event(made, id=message.id))
         if made.id is None and message.id is not None:
             made = Event(made.data, made.event, message.id, made.retry, made.comment)
         return encode(made)

@@ -70,8 +70,10 @@ class SteppedSender(Watch):
                             await self._pull.waits_for
                         except BaseException as raised:  # it is the source's to see
                             error = raised
-                    item = await self._pull.wait(error)
-                    del error
+                    try:
+                        item = await self._pull.wait(error)
+                    finally:
+                        error = None  # its traceback knows this frame
                     if self.is_due:
                         await self.attend()
                     self._lone_items += 1

@@ -6,6 +6,7 @@ The form of Starlette's BaseHTTPMiddleware, without its task, its stream and its
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asgi_rt.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
@@ -50,7 +51,13 @@ class DispatchedRequest(ReplayedBody, Request):
     def _is_read_out(self) -> bool:
         return self.inbox.is_exhausted
 
+    async def is_disconnected(self) -> bool:
+        return await self.is_seen_to_have_left()
+
     async def body(self, max_bytes: int | None = None) -> bytes:
+        return await self._read_for_both(partial(self._kept_body, max_bytes))
+
+    async def _kept_body(self, max_bytes: int | None) -> bytes:
         self._require_kept()
         return await super().body(max_bytes)
 
@@ -99,6 +106,8 @@ class _Exchange(Exchange[AppResponse]):
     def answer_for(self, result: Any) -> ASGIApp:
         if result is None:
             raise DispatchError(NO_RESPONSE.format(None))
+        if isinstance(result, GeneratorType):
+            raise DispatchError(NO_RESPONSE.format("a call_next that was not awaited"))
         return response_for(result)
 
     def in_step(self, response: Any) -> Callable[[Send], Awaitable[None]] | None:

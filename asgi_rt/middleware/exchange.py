@@ -64,12 +64,16 @@ class Exchange(Handoff[R]):
         feeds = response is not None and response.feeds_another
         send_in_step = self.in_step(other) if feeds else None
         if send_in_step is None:
-            await other(self.scope, self.request.inbox, self.send_ours)
+            await self.send_other(other)
         else:
             self.is_end_asked_for = self.raises_at_end = _has_background(other)
             await send_in_step(self.send_ours)
         if response is not None and not response.is_sent:
             response.background = None
+
+    async def send_other(self, other: ASGIApp) -> None:
+        """Send a response that is not the app's, as it is sent anywhere."""
+        await other(self.scope, self.request.inbox, self.send_ours)
 
     # How it ends
 
@@ -113,7 +117,7 @@ class Exchange(Handoff[R]):
     def _is_taken_back(self) -> bool:
         """Whether it is a cancellation by a timeout of dispatch's own, which has dealt with it."""
         is_cancelled = isinstance(self._failure, asyncio.CancelledError)
-        was_answered = self._state is _OVER and self._is_responding
+        was_answered = self._state is _OVER and self._is_responding and not self._is_cut
         is_asyncio = isinstance(self._task, asyncio.Task)
         return is_cancelled and was_answered and is_asyncio and not self._task.cancelling()
 

@@ -179,8 +179,8 @@ class Handoff(Outgoing, Generic[R]):
             await self._deliver(message)
         else:
             # The commonest way, all in one coroutine: each further one takes 0.15 us of 3.5.
-            self._state = _BUSY
             response = self.response = self.response_class(message, self)
+            self._state = _BUSY  # after it: what is no head has raised, and nothing is to wait
             if current_task() is not self._task:
                 self._side = in_context_of(self._task, self._side)
             try:

@@ -68,7 +68,11 @@ class Outgoing:
         if is_last:
             is_gone = self.raises_at_end and not self.is_complete
         else:
-            is_gone = self.looks_for_client and self._is_time_to_look() and await self._is_gone()
+            is_gone = (
+                self.looks_for_client
+                and self._is_time_to_look()
+                and await self.request.is_seen_to_have_left()
+            )
         if is_gone:
             self._lost = Gone("the client has left")
             raise self._lost
@@ -94,12 +98,6 @@ class Outgoing:
             return False
         self._looked_at = now
         return True
-
-    async def _is_gone(self) -> bool:
-        request = self.request
-        if request.is_known_to_be_left or request.is_waited_for:
-            return request.is_known_to_be_left
-        return await request.inbox.poll()
 
     async def _send_last(self, message: Message) -> None:
         is_there = not self.request.is_known_to_be_left

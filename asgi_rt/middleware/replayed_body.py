@@ -1,15 +1,18 @@
 """The body of a request that a dispatch function reads, and the app as well."""
 
 import time
-from typing import Any, ClassVar, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, Final, TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from asgi_rt.asgi import Message, Receive
 from asgi_rt.http.inbox import Inbox
 
 __all__ = ["ReplayedBody"]
 
+T = TypeVar("T")
 _clock = time.monotonic
 _LOOK_SECONDS: Final = 0.001
 _LOOKS: Final = 5
@@ -40,7 +43,8 @@ class ReplayedBody:
     _app_has: int = 0
     _app_has_end: bool = False
     _app_waits: int = 0
-    _app_saw_leave: bool = False
+    _reads: int = 0  # how many calls of the dispatch side are reading the whole body
+    _turn: anyio.Event | None = None  # when either side is done with waiting for a message
 
     # What a request class says
 
@@ -55,17 +59,22 @@ class ReplayedBody:
 
     async def replay(self) -> Message:
         """The app's `receive`: what was read here, and then what comes."""
+        while not self._app_has_end and not self.is_given_up:
+            if (message := self._read_here()) is not None:
+                return message
+            if not self._reads:
+                break
+            await self._wait_for_turn()  # and get what was read here meanwhile
         if self.is_given_up:
             return {"type": "http.disconnect"}
-        if not self._app_has_end and (message := self._read_here()) is not None:
-            return message
         self._app_waits += 1
         try:
             message = await self._receive()
         finally:
             self._app_waits -= 1
+            self._end_turn()
         if message["type"] != "http.request":
-            self._app_saw_leave = True
+            self.inbox.is_disconnected = True  # some servers say it once
         else:
             body = message.get("body", b"")
             size = self._app_has = self._app_has + len(body)
@@ -77,7 +86,7 @@ class ReplayedBody:
     @property
     def passes_on(self) -> Receive | None:
         """For `waits_for_futures`: the server's `receive`, while nobody shares it."""
-        return self._receive if self._inbox is None else None
+        return self._receive if self._inbox is None and not self._reads else None
 
     def give_up(self) -> None:
         """From now on the app is to think that the client has left."""
@@ -95,12 +104,19 @@ class ReplayedBody:
     @property
     def is_known_to_be_left(self) -> bool:
         """Whether anybody was told so far that the client has left. Asks nobody."""
-        return self._app_saw_leave or (self._inbox is not None and self._inbox.is_disconnected)
+        return self._inbox is not None and self._inbox.is_disconnected
 
     @property
     def is_waited_for(self) -> bool:
         """Whether the app is waiting for a message, so that it is told first."""
         return self._app_waits > 0
+
+    async def is_seen_to_have_left(self) -> bool:
+        """Whether the client has left, as far as a look tells. Takes no message from the app."""
+        if self.is_waited_for:
+            await anyio.lowlevel.checkpoint()
+            return self.is_known_to_be_left
+        return await self.inbox.poll()
 
     async def has_left(self) -> bool:
         """Whether the client has left, whatever of the body is still there.
@@ -119,6 +135,30 @@ class ReplayedBody:
         return self.inbox.is_disconnected
 
     # What either side has read
+
+    async def _read_for_both(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Read the whole body here, one message at a time with the app, which gets it as well.
+
+        The app may be waiting for a message in one of its tasks. That one is the app's, and kept.
+        """
+        self._reads += 1
+        try:
+            while self._app_waits and not (self._app_has_end or self._is_lost):
+                await self._wait_for_turn()
+            return await read()
+        finally:
+            self._reads -= 1
+            self._end_turn()
+
+    async def _wait_for_turn(self) -> None:
+        if self._turn is None:
+            self._turn = anyio.Event()
+        await self._turn.wait()
+
+    def _end_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.set()
+            self._turn = None
 
     def _read_here(self) -> Message | None:
         """What the dispatch function has read of what the app has not."""

@@ -1,7 +1,7 @@
 """One WebSocket connection, as a handler sees it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, NoReturn
 
 from asgi_rt.asgi import Scope
@@ -14,7 +14,6 @@ from asgi_rt.websocket.denial import denial_of, deny
 from asgi_rt.websocket.incoming import ANY, JSON, Messages
 from asgi_rt.websocket.link import Link
 from asgi_rt.websocket.outgoing import LARGE_BYTES
-from asgi_rt.websocket.pusher import Pusher
 from asgi_rt.websocket.session import Session
 
 __all__ = ["WebSocket"]
@@ -44,7 +43,8 @@ class WebSocket(HTTPConnection):
     def __init__(self, scope: Scope, link: Link) -> None:
         self.scope = scope
         self.path_params = scope.get("path_params") or self.path_params
-        self._link = link
+        self.link = link
+        """Its parts, for those who build upon it."""
         self._incoming = link.incoming
         self._outgoing = link.outgoing
 
@@ -65,7 +65,7 @@ class WebSocket(HTTPConnection):
         none. Raises WebSocketClosed where the client has left, LifecycleError where the handshake
         was answered before, and ValueError for a subprotocol that was not offered.
         """
-        link = self._link
+        link = self.link
         link.require_unanswered("accept()")
         offered = self.offered_subprotocols
         if subprotocol is None:
@@ -96,9 +96,9 @@ class WebSocket(HTTPConnection):
         response it is a plain refusal, which is a 403. Raises LifecycleError where the handshake
         was answered before.
         """
-        self._link.require_unanswered("deny()")
-        await deny(self._link, self.scope, denial_of(status_code, body, headers))
-        raise self._link.error()
+        self.link.require_unanswered("deny()")
+        await deny(self.link, self.scope, denial_of(status_code, body, headers))
+        raise self.link.error()
 
     # Messages
 
@@ -183,12 +183,12 @@ class WebSocket(HTTPConnection):
     @property
     def is_open(self) -> bool:
         """Whether messages can be sent and received: it was accepted and is not over."""
-        return self._link.is_open
+        return self.link.is_open
 
     @property
     def closed(self) -> WebSocketClosed | None:
         """How the connection ended; None while it has not."""
-        return self._link.error() if self._link.is_over else None
+        return self.link.error() if self.link.is_over else None
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """End the connection; where it is over already, nothing.
@@ -199,7 +199,7 @@ class WebSocket(HTTPConnection):
         """
         check_code(code)
         # Beside as well, as this may just have ended the session that it stands in.
-        self._link.fail(code, reason)
+        self.link.fail(code, reason)
         await self._outgoing.send_close()
 
     async def wait_closed(self) -> WebSocketClosed:
@@ -207,16 +207,12 @@ class WebSocket(HTTPConnection):
 
         Raises LifecycleError before `accept`, as nothing is read by then.
         """
-        if not self._link.is_over:
-            self._link.require_open("the end cannot be waited for")
-            self._link.look()
-        await self._link.wait()
-        return self._link.error()
-
-    def pusher(self, go_on: Callable[[Coroutine[Any, Any, None]], None]) -> Pusher:
-        """What sends over this connection from other tasks' turns: for those who serve many."""
-        return Pusher(self._link, go_on)
+        if not self.link.is_over:
+            self.link.require_open("the end cannot be waited for")
+            self.link.look()
+        await self.link.wait()
+        return self.link.error()
 
     def session(self) -> Session:
         """Tasks that end with this connection: `async with ws.session() as session`."""
-        return Session(self._link)
+        return Session(self.link)

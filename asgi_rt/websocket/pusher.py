@@ -5,33 +5,37 @@ from typing import Any
 
 from asgi_rt.http.servers import sends_from_anywhere
 from asgi_rt.websocket.closing import check_code
-from asgi_rt.websocket.link import Link
+from asgi_rt.websocket.connection import WebSocket
 from asgi_rt.websocket.outgoing import LoopOutgoing
 
 __all__ = ["Pusher"]
 
 
 class Pusher:
-    """What one connection offers to those who serve many. From any task of its event loop.
+    """What one connection offers to those who serve many: to be derived from. From any task of its
+    event loop.
 
     On asyncio, where who sends is the server itself, others may send by `send` as long as nothing
     `is_due`: they run the send up to where it waits, and have the rest of it run by `carry_on`, or
     say by `fail` what it raised. `go_on` is then called, with what is to be awaited.
     """
 
-    __slots__ = ("_link", "_outgoing", "go_on", "pushed_in", "send", "sending", "sent_at")
+    __slots__ = ("_link", "_outgoing", "pushed_in", "send", "sending", "sent_at")
 
-    def __init__(self, link: Link, go_on: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-        self._link = link
-        self._outgoing = link.outgoing
-        self.send = link.outgoing.server_send
-        self.go_on = go_on
+    def __init__(self, ws: WebSocket) -> None:
+        self._link = ws.link
+        self._outgoing = ws.link.outgoing
+        self.send = ws.link.outgoing.server_send
         self.sending = False
         """Never set: what is sent otherwise is seen by `is_due`."""
         self.pushed_in = -1
         """For those who push: in which turn of the event loop they did."""
         self.sent_at = 0.0
         """For those who push: when they did."""
+
+    def go_on(self, begun: Coroutine[Any, Any, None]) -> None:
+        """Await `begun` in a task beside the handler. Must not raise."""
+        raise NotImplementedError
 
     @property
     def can_push(self) -> bool:
@@ -61,10 +65,6 @@ class Pusher:
             raise error
         await self._outgoing.fail(error)
 
-    def forget(self) -> None:
-        """Nothing is pushed any more: let go of `go_on`, which as a rule knows this."""
-        self.go_on = _nothing
-
     def start(self, func: Callable[[], Awaitable[None]]) -> None:
         """Run `func` in a task beside the handler, which ends with it. What it raises is logged."""
         assert self._link.beside is not None
@@ -86,7 +86,3 @@ class Pusher:
     def require_open(self, doing: str) -> None:
         """Raise LifecycleError before the connection was accepted, WebSocketClosed after it."""
         self._link.require_open(doing)
-
-
-def _nothing(begun: Coroutine[Any, Any, None]) -> None:
-    begun.close()

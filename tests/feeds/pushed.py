@@ -22,21 +22,27 @@ class Steps:
         self.count = 0
 
     def __await__(self) -> Generator[Any, Any, None]:
-        step = self._coroutine.__await__()
-        resume: Callable[[], Any] = lambda: next(step)  # noqa: E731 - it changes below
+        step: Any = self._coroutine.__await__()
+        value: Any = None
+        error: BaseException | None = None
         while True:
             self.count += 1
             try:
-                waits_for = resume()
+                if error is None:
+                    waits_for = step.send(value)
+                else:
+                    thrown, error = error, None
+                    try:
+                        waits_for = step.throw(thrown)
+                    finally:
+                        del thrown  # its traceback knows this frame
             except StopIteration:
                 return
+            value = None
             try:
                 value = yield waits_for
-            except BaseException as error:
-                thrown = error
-                resume = lambda: step.throw(thrown)  # noqa: B023, E731 - called before it changes
-            else:
-                resume = lambda: step.send(value)  # noqa: B023, E731
+            except BaseException as raised:
+                error = raised
 
 
 class WokenServer(FakeServer):
@@ -84,8 +90,9 @@ class WokenServer(FakeServer):
         self._is_frozen = frozen
 
     def freeze(self) -> None:
-        super().freeze()
-        self.blocked = anyio.Event()
+        if not self._is_frozen:
+            super().freeze()
+            self.blocked = anyio.Event()
 
     async def run(self, app: Callable[..., Coroutine[Any, Any, None]]) -> None:
         self.steps = Steps(app(self.scope, self.receive, self.send))

@@ -4,6 +4,7 @@ import random
 from contextlib import AsyncExitStack
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio import wait_all_tasks_blocked
 from feeds.pushed import PushedServer, WokenServer, streamed
@@ -92,6 +93,8 @@ async def test_a_burst_may_end_at_one_who_cannot_take_it():
     hub = Hub()
 
     class FreezesAtTheFirst(PushedServer):
+        __module__ = PushedServer.__module__
+
         async def send(self, message):
             await super().send(message)
             if b"data: 0" in message.get("body", b""):
@@ -172,7 +175,7 @@ async def test_whatever_happens_each_gets_what_is_for_it_in_order(policy, seed):
     filters = [None, None, None, is_even, is_odd]
     async with AsyncExitStack() as stack:
         opened_as = []
-        for number in range(6):
+        for _ in range(6):
             topics = chance.choice([("a",), ("a", "b"), (">",), ("b",)])
             chosen = chance.choice(filters)
             origin = chance.choice([None, "me"])
@@ -198,7 +201,7 @@ async def test_whatever_happens_each_gets_what_is_for_it_in_order(policy, seed):
             elif happens < 0.15:
                 server.thaw()
             elif happens < 0.3:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
             elif happens < 0.35:
                 await wait_all_tasks_blocked()
         for server, *_ in opened_as:

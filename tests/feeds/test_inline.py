@@ -1,8 +1,10 @@
 """Messages that are sent in their publisher's turn, over streams of server-sent events."""
 
+import time
 from contextlib import AsyncExitStack
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio import wait_all_tasks_blocked
 from feeds.pushed import DEADLINE, PushedServer, WokenServer, streamed
@@ -11,7 +13,7 @@ from sse.wire import on_asyncio_only
 from asgi_rt import Hub, Overflow, sse_feed
 from asgi_rt.drain import STATE_KEY, Drain
 from asgi_rt.errors import SendTimeout
-from asgi_rt.hub import distribution
+from asgi_rt.hub import distribution, turn
 
 pytestmark = on_asyncio_only
 
@@ -32,7 +34,7 @@ async def test_the_task_of_the_stream_is_not_woken_for_it():
         steps = server.steps.count
         for number in range(5):
             hub.publish_nowait("a", str(number))
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         assert server.datas == ["0", "1", "2", "3", "4"]
         assert server.steps.count == steps
 
@@ -79,7 +81,7 @@ async def test_a_send_that_waits_is_carried_on_by_the_stream_and_the_order_is_ke
         server.freeze()
         for number in range(5):
             hub.publish_nowait("a", str(number))
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         assert server.datas == []
         server.thaw()
         await server.has(b"data: 4")
@@ -209,6 +211,8 @@ async def test_a_send_that_fails_after_it_has_waited_ends_that_stream(error):
     hub = Hub()
 
     class Failing(PushedServer):
+        __module__ = PushedServer.__module__
+
         async def send(self, message):
             await super().send(message)
             if b"hello" in message.get("body", b""):
@@ -261,6 +265,8 @@ async def test_a_stream_may_be_cancelled_twice_while_a_send_is_slow_to_end():
     entered = anyio.Event()
 
     class Slow(PushedServer):
+        __module__ = PushedServer.__module__
+
         async def send(self, message):
             try:
                 await super().send(message)
@@ -308,7 +314,7 @@ async def test_who_is_sent_away_sees_the_stream_end():
         outcomes = []
         for number in range(4):
             outcomes.append(hub.publish_nowait("a", str(number)).disconnected)
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         assert hub.subscriber_count("a") == 0
         server.thaw()
     assert sum(outcomes) == 1
@@ -339,10 +345,10 @@ async def test_the_farewell_of_a_drain_stands_behind_what_was_pushed(waits):
 
 
 class Clock:
-    """The time, as the test says it is."""
+    """The time, as the test says it is; so late that no alarm goes off by itself."""
 
     def __init__(self, monkeypatch):
-        self.now = 1000.0
+        self.now = time.perf_counter() + 10_000
         for name in ("hub.turn", "http.watch", "http.stepped_sender"):
             monkeypatch.setattr(f"asgi_rt.{name}._clock", lambda: self.now)
 
@@ -411,7 +417,7 @@ async def test_what_is_published_while_a_ping_waits_comes_behind_it(monkeypatch)
 
 
 async def test_who_is_beyond_the_budget_of_a_push_gets_everything_in_order(monkeypatch):
-    monkeypatch.setattr(distribution, "_PUSH_SECONDS", 0)
+    monkeypatch.setattr(turn, "TURN_SECONDS", 0)
     monkeypatch.setattr(distribution, "_PUSHES_A_LOOK", 2)
     hub = Hub()
     async with AsyncExitStack() as stack:
@@ -422,14 +428,14 @@ async def test_who_is_beyond_the_budget_of_a_push_gets_everything_in_order(monke
         for number in range(1, 20):
             hub.publish_nowait("a", str(number))
             if number % 3:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
         for server in servers:
             await server.has(b"data: 19")
             assert server.datas == [str(number) for number in range(20)]
 
 
 async def test_who_is_beyond_the_budget_does_not_get_what_is_not_for_it(monkeypatch):
-    monkeypatch.setattr(distribution, "_PUSH_SECONDS", 0)
+    monkeypatch.setattr(turn, "TURN_SECONDS", 0)
     monkeypatch.setattr(distribution, "_PUSHES_A_LOOK", 1)
     hub = Hub()
     async with AsyncExitStack() as stack:

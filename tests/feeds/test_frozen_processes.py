@@ -1,0 +1,240 @@
+"""Clients that never read, beside many that do: over real sockets, whatever the policy is.
+
+With ASGI_RT_FULL=1 there are 200 healthy clients, and 100,000 messages where memory is measured.
+"""
+
+import asyncio
+import os
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+from feeds.crowd import Crowd, Frozen, get
+from feeds.served import MAX_MESSAGES
+from server_process import TIMEOUT, ServerProcess
+
+FULL = bool(os.environ.get("ASGI_RT_FULL"))
+CLIENTS = 200
+RUNS = 9 if FULL else 3
+MESSAGES = 200 if FULL else 25
+INTERVAL = 0.02
+MOST = 1.1 if FULL else 2.0
+"""How much longer messages may take beside a frozen client, 99 of 100 of them."""
+LEAST_SECONDS = 0.001 if FULL else 0.02
+"""What makes no difference: other processes take as much."""
+FLOOD_BYTES = 256 * 1024
+MIB = 1024 * 1024
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.parametrize("anyio_backend", [("asyncio", {})], ids=["asyncio"]),
+]
+
+transports = pytest.mark.parametrize("transport", ["sse", "ws"])
+LOSSY = ["drop_oldest", "drop_newest", "coalesce"]
+
+
+@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
+def server(request):
+    options = ("--port", "0", "--no-access-log", "--loop", request.param)
+    command = ("-m", "uvicorn", "served:app", *options, "--ws", "websockets-sansio")
+    with ServerProcess(*command, cwd=Path(__file__).parent) as server:
+        server.wait_for("running on")
+        yield server
+        failed = [
+            line for line in server.lines if re.match(r"[\w.]+(Error|Exception|Timeout):", line)
+        ]
+        assert {line.partition(":")[0] for line in failed} <= {"asgi_rt.errors.SendTimeout"}
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_left_frozen():
+    """For the next test, where one has failed."""
+    yield
+    Frozen.close_all()
+
+
+def path_of(transport, policy, **query):
+    words = {"policy": policy, "max_messages": MAX_MESSAGES, **query}
+    return f"/{transport}?" + "&".join(f"{name}={value}" for name, value in words.items())
+
+
+async def subscribers(server):
+    return (await get(server, "/snapshot"))["subscriptions"]
+
+
+async def until(server, condition):
+    """The subscribers, as soon as they are so."""
+    async with asyncio.timeout(TIMEOUT):
+        while not condition(found := await subscribers(server)):
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def frozen_one(server, path):
+    """A client that the server waits for: so much was sent to it alone that no more can be."""
+    frozen = Frozen(server.address, path)
+    (mine,) = await until(server, lambda found: len(found) == 1)
+    while mine is not None and not mine["pending"]:
+        await get(server, "/publish", topic="flood", count=1, size=FLOOD_BYTES)
+        mine = next(iter(await subscribers(server)), None)
+    return frozen, mine
+
+
+def adds_up(counted):
+    return counted["published"] == counted["delivered"] + counted["dropped"] + counted["pending"]
+
+
+@transports
+@pytest.mark.parametrize("policy", LOSSY if FULL else LOSSY[:1])
+@pytest.mark.timeout(600)
+async def test_a_frozen_client_does_not_hold_the_others_up(server, transport, policy):
+    """Runs with and without it take turns, so that what else this machine does meets both."""
+    alone, beside = [], []
+    for _ in range(RUNS):
+        for is_frozen, taken in ((False, alone), (True, beside)):
+            if is_frozen:
+                frozen, _ = await frozen_one(server, path_of(transport, policy, topics="a,flood"))
+            async with Crowd(server, path_of(transport, policy), CLIENTS) as crowd:
+                await crowd.publish(count=MESSAGES, interval=INTERVAL)
+                taken.append(crowd.p99())
+                for client in crowd.clients:
+                    assert client.numbers == list(range(MESSAGES))
+            if is_frozen:
+                (counted,) = await until(server, lambda found: len(found) == 1)
+                assert adds_up(counted)
+                frozen.close()
+            await until(server, lambda found: found == [])
+    print(f"{transport} {policy}: alone {alone}, beside {beside}")
+    assert statistics.median(beside) <= statistics.median(alone) * MOST + LEAST_SECONDS
+
+
+COUNT = 50
+FEW = 20
+IMPATIENT = {"sse": ("sse", {"send_timeout": 0.5}), "ws": ("ws/impatient", {})}
+
+
+@transports
+@pytest.mark.parametrize("policy", LOSSY)
+async def test_what_a_frozen_client_loses_is_exact_and_told(server, transport, policy):
+    frozen, _ = await frozen_one(server, path_of(transport, policy, topics="a,flood"))
+    async with Crowd(server, path_of(transport, policy), FEW) as crowd:
+        await crowd.publish(count=COUNT)
+        for client in crowd.clients:
+            assert client.numbers == list(range(COUNT))
+        found = await subscribers(server)
+        mine = next(each for each in found if "flood" in each["topics"])
+        assert adds_up(mine)
+        assert [each["delivered"] for each in found if each is not mine] == [COUNT] * FEW
+    last = b'"missed":' if policy == "drop_newest" else b"#%d " % (COUNT - 1)
+    marks = await asyncio.to_thread(frozen.read, last)
+    frozen.close()
+    numbers = [mark for mark in marks if not mark.startswith("-")]
+    gaps = [-int(mark) for mark in marks if mark.startswith("-")]
+    if policy == "coalesce":
+        assert gaps == []
+        assert mine["dropped"] == mine["coalesced"]
+        assert marks[-4:] == ["46", "47", "48", "49"][: len(marks)]
+    else:
+        assert mine["pending"] == MAX_MESSAGES
+        if policy == "drop_oldest":
+            kept = [str(number) for number in range(COUNT - MAX_MESSAGES, COUNT)]
+            assert marks[-MAX_MESSAGES - 1 :] == [f"-{mine['dropped']}", *kept]
+    await until(server, lambda found: found == [])
+    assert len(numbers) == mine["delivered"] + mine["pending"]
+
+
+@transports
+async def test_a_frozen_client_is_sent_away_at_once(server, transport):
+    before = await get(server, "/snapshot")
+    path = path_of(transport, "disconnect", topics="a,flood", max_messages=1)
+    async with Crowd(server, path_of(transport, "disconnect"), FEW) as crowd:
+        frozen = Frozen(server.address, path)
+        await until(server, lambda found: len(found) == FEW + 1)
+        while len(await subscribers(server)) > FEW:
+            await get(server, "/publish", topic="flood", size=FLOOD_BYTES)
+        await crowd.publish(count=5)
+        assert [client.numbers for client in crowd.clients] == [[0, 1, 2, 3, 4]] * FEW
+        end = b"\r\n0\r\n\r\n" if transport == "sse" else b"\x88\x15\x03\xf5you read too slowly"
+        await asyncio.to_thread(frozen.read, end)
+        frozen.close()
+    after = await until_idle(server)
+    assert after["disconnected"] - before["disconnected"] == 1
+
+
+@transports
+async def test_a_publisher_waits_for_a_frozen_client_until_that_is_given_up(server, transport):
+    kind, query = IMPATIENT[transport]
+    frozen = Frozen(server.address, path_of(kind, "block", **query))
+    await until(server, lambda found: len(found) == 1)
+    async with Crowd(server, path_of(transport, "block"), FEW) as crowd:
+        outcome = await crowd.publish(count=COUNT, size=FLOOD_BYTES)
+        assert [client.numbers for client in crowd.clients] == [list(range(COUNT))] * FEW
+        assert outcome["dropped"] == 1  # what the publisher waited with
+        assert outcome["seconds"] > 0.25
+        assert len(await subscribers(server)) == FEW
+    frozen.close()
+    await until_idle(server)
+
+
+@transports
+async def test_the_slot_of_a_frozen_client_is_freed_when_it_is_given_up(server, transport):
+    before = await get(server, "/counts")
+    kind, query = IMPATIENT[transport]
+    path = path_of(kind, "drop_oldest", topics="flood", **query)
+    frozen = Frozen(server.address, path)
+    await until(server, lambda found: len(found) == 1)
+    while await subscribers(server):
+        await get(server, "/publish", topic="flood", size=FLOOD_BYTES)
+    async with asyncio.timeout(TIMEOUT):
+        while (await get(server, "/counts"))["tasks"] > before["tasks"]:
+            await asyncio.sleep(0.01)
+    frozen.close()
+
+
+async def until_idle(server):
+    await until(server, lambda found: found == [])
+    return await get(server, "/snapshot")
+
+
+@transports
+@pytest.mark.timeout(1800)
+async def test_memory_stays_flat_however_much_is_published(server, transport):
+    count = 100_000 if FULL else 4000
+    frozen, _ = await frozen_one(server, path_of(transport, "drop_oldest", topics="a,flood"))
+    clients = CLIENTS if FULL else FEW
+    async with Crowd(
+        server, path_of(transport, "drop_oldest", max_messages=1000), clients, counts_only=True
+    ) as crowd:
+        await crowd.publish(count=1000, within=TIMEOUT)
+        before = server.memory_bytes()
+        outcome = await crowd.publish(count=count, within=1500)
+        after = server.memory_bytes()
+        assert all(client.count >= count + 1000 for client in crowd.clients)
+        found = await subscribers(server)
+    frozen.close()
+    await until_idle(server)
+    print(
+        f"{transport}: {count} messages, {before / MIB:.1f} MiB, then {after / MIB:.1f}; {outcome}"
+    )
+    assert all(adds_up(each) for each in found)
+    assert [each["delivered"] for each in found if "flood" not in each["topics"]] == (
+        [count + 1000] * clients
+    )
+    assert after - before < 8 * MIB
+
+
+@transports
+async def test_clients_that_come_and_go_leave_nothing(server, transport):
+    counted = []
+    for _ in range(4):
+        async with Crowd(server, path_of(transport, "drop_oldest"), 100) as crowd:
+            await crowd.publish(count=3)
+        await until_idle(server)
+        async with asyncio.timeout(TIMEOUT):
+            while counted and (await get(server, "/counts"))["tasks"] > counted[0]["tasks"]:
+                await asyncio.sleep(0.01)
+        counted.append(await get(server, "/counts"))
+    assert {each["tasks"] for each in counted[1:]} == {counted[1]["tasks"]}
+    assert counted[-1]["objects"] - counted[1]["objects"] < 200
