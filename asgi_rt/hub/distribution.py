@@ -87,7 +87,7 @@ class Distribution:
             subscription, self._served = self._served, None
             assert subscription is not None
             assert subscription.lane is not None
-            subscription.mailbox.passed += len(self._messages)
+            subscription.pushed += len(self._messages)
             subscription.lane.carry_on(step, waits_for)
 
     def finish(self) -> None:
@@ -154,7 +154,7 @@ class Distribution:
                 continue
             if self._served is not subscription:  # it waited: this is not the publisher's any more
                 return
-            subscription.mailbox.passed += count
+            subscription.pushed += count
             pushes_left -= 1
             if not pushes_left:
                 if self._turn.is_long:

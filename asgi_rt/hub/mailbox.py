@@ -94,7 +94,6 @@ class Mailbox(Generic[T]):
         "dropped",
         "max_bytes",
         "max_messages",
-        "passed",
         "pending_bytes",
     )
 
@@ -120,8 +119,6 @@ class Mailbox(Generic[T]):
         self._coalesced = 0
         self.pending_bytes = 0
         """What the messages that wait add up to."""
-        self.passed = 0
-        """Messages that were delivered past it while nothing waited; counted by who does that."""
 
     @property
     def policy(self) -> Overflow:
@@ -145,8 +142,8 @@ class Mailbox(Generic[T]):
     def counters(self) -> MailboxCounters:
         """What has gone through it so far."""
         return MailboxCounters(
-            published=self._offered + self.passed,
-            delivered=self._delivered + self.passed,
+            published=self._offered,
+            delivered=self._delivered,
             dropped=self.dropped,
             coalesced=self._coalesced,
             pending=self._count,

@@ -59,6 +59,7 @@ class Subscription:
         "lane",
         "mailbox",
         "origin",
+        "pushed",
         "recovered",
         "replayed",
         "sink",
@@ -81,7 +82,7 @@ class Subscription:
     ) -> None:
         self._registry = registry
         self.mailbox = mailbox
-        """What waits for it. Whoever pushes past it counts that there."""
+        """What waits for it."""
         self.topics = topics
         """The topics and patterns it is subscribed to."""
         self.id = id
@@ -121,6 +122,8 @@ class Subscription:
         """Whether all that came after its cursor can be given; None where it had none."""
         self.replayed = 0
         """Messages that it got from history."""
+        self.pushed = 0
+        """Messages that were pushed, past the mailbox."""
         self.filter_errors = 0
         """How often its filter has raised: the message was not for it then."""
         self.start_cursor: Cursor | None = None
@@ -166,7 +169,10 @@ class Subscription:
     @property
     def counters(self) -> MailboxCounters:
         """What was published to it since it caught up, and what became of that."""
-        return self.mailbox.counters
+        counters = self.mailbox.counters
+        return counters._replace(
+            published=counters.published + self.pushed, delivered=counters.delivered + self.pushed
+        )
 
     @property
     def snapshot(self) -> SubscriptionSnapshot:
