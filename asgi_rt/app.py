@@ -212,7 +212,7 @@ class App(Router):
         if not self._is_outermost:
             request.scope["route"] = mount
         scope = mounted_scope(request.scope, request.mount_depth, request.path_params)
-        await mount.app(scope, request.inbox, watched)
+        await mount.app(scope, request.inbox, watched.send)
 
     async def _answer(self, error: Exception, request: Request, send: Send) -> None:
         """Turn an error into a response, if none has begun; raise it if nobody expected it."""
@@ -271,7 +271,7 @@ class App(Router):
         scope[_CRASHED] = crashed
         watched = HeadWatch(send)
         try:
-            await self._stack(scope, receive, watched)
+            await self._stack(scope, receive, watched.send)
         except Exception as error:
             if scope["type"] != "http":
                 raise

@@ -35,19 +35,20 @@ _PLAIN: Final = frozenset({dict, list})
 
 
 class HeadWatch:
-    """A `send` that knows whether the head went through it, and what the server raised."""
+    """Has a `send` that knows whether the head went through it, and what the server raised."""
 
-    __slots__ = ("_send", "error", "head_sent")
+    __slots__ = ("error", "head_sent", "sends_on")
 
     def __init__(self, send: Send) -> None:
-        self._send = send
+        self.sends_on = send
+        """For `sends_from_anywhere`."""
         self.head_sent = False
         self.error: OSError | None = None
 
-    async def __call__(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
         self.head_sent = True
         try:
-            await self._send(message)
+            await self.sends_on(message)
         except OSError as error:
             self.error = error
             raise
@@ -92,7 +93,7 @@ async def send_result(result: Any, request: Request, send: Send) -> None:
         await response(request.scope, receive, send)
     else:
         watched = request.response = HeadWatch(send)
-        await response(request.scope, request.inbox, watched)
+        await response(request.scope, request.inbox, watched.send)
 
 
 async def _send_json(body: bytes, request: Request, send: Send) -> None:

@@ -92,7 +92,9 @@ class Rename:
 
 
 def _clean(name: str) -> str:
-    return " ".join(name.split())[:_MAX_NAME].rstrip()
+    """The name as it can be shown; empty where nothing of it would be seen."""
+    seen = "".join(each for each in name if each.isprintable() or each.isspace())
+    return " ".join(seen.split())[:_MAX_NAME].rstrip()
 
 
 @router.get("/chat")

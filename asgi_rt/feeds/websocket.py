@@ -179,7 +179,7 @@ def attach(
     if envelopes and encode is not None:
         raise ValueError("`envelopes` is one way to encode a message: give that or `encode`")
     if envelopes and after is None:
-        after = ws.query.get(_CURSOR_FIELD)
+        after = ws.query.get(_CURSOR_FIELD) or None
     subscription = hub.subscribe(
         *topics,
         policy=policy,

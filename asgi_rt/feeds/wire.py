@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 from asgi_rt.codec import dump_json
 from asgi_rt.hub.message import Gap, Message
 from asgi_rt.sse.framing import Event, encode, encode_item
+from asgi_rt.websocket.connection import require
 
 __all__ = [
     "Framing",
@@ -112,7 +113,11 @@ class Sends:
 
     def __call__(self, message: Message) -> dict[str, Any]:
         data = message.wire(self._encode)
-        return {"type": "websocket.send", "text" if isinstance(data, str) else "bytes": data}
+        if isinstance(data, str):
+            return {"type": "websocket.send", "text": data}
+        # A server may send nothing for None, and not say so.
+        require(data, (bytes, bytearray, memoryview), "send_bytes")
+        return {"type": "websocket.send", "bytes": data}
 
     def join(self, messages: Sequence[Message]) -> dict[str, Any]:
         raise NotImplementedError

@@ -15,7 +15,6 @@ __all__ = ["Burst"]
 
 _JOIN_BYTES: Final = 16 * 1024
 """Where a larger write no longer pays."""
-_LEAST_SUBSCRIBERS: Final = 2
 
 
 class Burst:
@@ -58,7 +57,7 @@ class Burst:
     @staticmethod
     def pays(message: Message, audience: Sequence[Subscription]) -> bool:
         """Whether such a message is worth holding."""
-        return message.exclude is None and len(audience) >= _LEAST_SUBSCRIBERS
+        return message.exclude is None and bool(audience)
 
 
 def _can_be_held(subscription: Subscription, turn: int) -> bool:

@@ -86,6 +86,13 @@ class Delivery:
         self._guarded(given.finish)
         return given.published
 
+    def settle(self) -> None:
+        """Give out what is held, and have what was begun wait for all who are left."""
+        self.end_burst()
+        if self._unfinished is not None:
+            self._unfinished.finish()
+            self._unfinished = None
+
     def end_burst(self) -> None:
         """Give out what is held."""
         burst, self._burst = self._burst, None

@@ -19,7 +19,12 @@ T = TypeVar("T")
 
 _ELSEWHERE: Final = (
     "this hub belongs to another event loop, where it has subscribers: publish by"
-    " `publish_from_thread`, or give each event loop a hub of its own and both one backplane"
+    " `publish_from_thread`, or give each event loop a hub of its own, and these a backplane of"
+    " many processes"
+)
+_IN_USE: Final = (
+    "this hub was used on another event loop last, which still runs: publish by"
+    " `publish_from_thread`, or give each event loop a hub of its own"
 )
 _NOWHERE: Final = (
     "a hub is used on an event loop, and none runs in this thread: publish by `publish_from_thread`"
@@ -52,7 +57,7 @@ class Home:
         """Be on the event loop that runs here; whether it was on another, or on none, before.
 
         A hub that is not held is taken along to whichever loop it is used on. Raises HubError where
-        it is held on another, and where none runs.
+        it is held on another, where another still runs in another thread, and where none runs.
         """
         if self._is_here():
             return False
@@ -60,6 +65,8 @@ class Home:
             raise HubError(_ELSEWHERE)
         if (loop := _running_loop()) is None:
             raise HubError(_NOWHERE)
+        if self._thread != threading.get_ident() and _is_running(self._loop):
+            raise HubError(_IN_USE)
         self._loop = loop
         self._thread = threading.get_ident()
         return True
@@ -133,6 +140,17 @@ def _running_loop() -> asyncio.AbstractEventLoop | anyio.lowlevel.EventLoopToken
         return asyncio.get_running_loop()
     except RuntimeError:
         return _trio_token()
+
+
+def _is_running(loop: asyncio.AbstractEventLoop | anyio.lowlevel.EventLoopToken | None) -> bool:
+    if loop is None or isinstance(loop, asyncio.AbstractEventLoop):
+        return loop is not None and loop.is_running()
+    try:
+        token: Any = loop.native_token
+        token.run_sync_soon(int)  # trio has no other way to ask
+    except RuntimeError:  # its RunFinishedError
+        return False
+    return True
 
 
 def _trio_token() -> anyio.lowlevel.EventLoopToken | None:

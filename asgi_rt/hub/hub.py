@@ -1,5 +1,6 @@
 """Publishing to many subscribers, none of whom can hold up another."""
 
+import inspect
 import logging
 import secrets
 from collections.abc import Sequence
@@ -175,6 +176,8 @@ class Hub:
         self._enter_home()
         if isinstance(exclude, Subscription):
             exclude = exclude.origin
+        if key is not None and not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance] - it would be met in the midst of subscribers
+            raise TypeError(f"a key is a str, not {key!r}")
         message = Message.of(topic, data, key=key, exclude=exclude)
         if len(message.payload) > self._max_message_bytes:
             raise ValueError(
@@ -216,10 +219,14 @@ class Hub:
 
         Raises ValueError for topics and bounds that are none.
         """
+        if inspect.iscoroutinefunction(filter):
+            raise TypeError("a filter is called in the publisher's turn: a `def`, not `async def`")
         if not topics:
             raise ValueError("a subscription is to one topic or pattern at least")
         for topic in topics:
             check_pattern(topic)
+        if history < 0:
+            raise ValueError(f"history is a number of messages, 0 or more, not {history}")
         return Subscription(
             self,
             mailbox_for(policy, max_messages=max_messages, max_bytes=max_bytes),
@@ -242,11 +249,12 @@ class Hub:
         if self._is_closed:
             raise HubError("the hub is closed: nothing can be subscribed to any more")
         self._enter_home()
+        if self.local is not None:
+            for topic in subscription.topics:
+                self.local.subscribe_nowait(self, topic)  # raises, if at all, for the first
         self._subscriptions[subscription.id] = subscription
         for topic in subscription.topics:
             self._routes.add(topic, subscription)
-            if self.local is not None:
-                self.local.subscribe_nowait(self, topic)
 
     def dismiss(self, subscription: Subscription) -> None:
         if self._subscriptions.pop(subscription.id, None) is None:
@@ -335,7 +343,7 @@ class Hub:
         May be repeated.
         """
         self._is_closed = True
-        self._delivery.end_burst()
+        self._delivery.settle()
         for subscription in tuple(self._subscriptions.values()):
             subscription.finish()
 

@@ -29,7 +29,7 @@ class Presence:
     @app.websocket("/rooms/{room}")
     async def chat(ws):
         topic = "rooms." + topic_token(ws.path_params["room"])
-        name = ws.query_params["name"]
+        name = ws.query["name"]
         await ws.accept()
         async with (
             attach(ws, hub, topic, presence.topic(topic)) as feed,

@@ -102,7 +102,8 @@ class Subscription:
         self._history = history
         self._catch_up: CatchUp | None = None
         self._tickets: Tickets | None = None
-        # Up to where history was read, while the backplane may still bring what was read there.
+        # Up to where history was read, while what was read there may still come by another way: by
+        # the backplane, or to very many subscribers in several turns.
         self._through: Cursor | None = None
         self._taken = 0
         self._bell: anyio.Event | None = None
@@ -177,12 +178,9 @@ class Subscription:
     @property
     def snapshot(self) -> SubscriptionSnapshot:
         """How it fares."""
+        counters, policy = self.counters._asdict(), self.policy.value
         return SubscriptionSnapshot(
-            self.id,
-            self.topics,
-            self.policy.value,
-            replayed=self.replayed,
-            **self.counters._asdict(),
+            self.id, self.topics, policy, replayed=self.replayed, **counters
         )
 
     # Beginning and end
@@ -200,7 +198,8 @@ class Subscription:
                     catch_up.begin(self.after, self.start_cursor)
                     catch_up.read_nowait(local)
                 else:
-                    catch_up.begin_with(local.newest_nowait(self.topics, self._history), None)
+                    newest = local.newest_nowait(self.topics, self._history)
+                    catch_up.begin_with(newest, self.start_cursor)
         except BaseException:
             self.end()
             raise
@@ -308,7 +307,7 @@ class Subscription:
             self.recovered = catch_up.recovered
         self.replayed = catch_up.replayed
         was_live, self._is_live = self._is_live, catch_up.is_live
-        if self._is_live and not was_live and self._registry.local is None:
+        if self._is_live and not was_live:
             self._through = catch_up.through
             self.is_choosy = self.filter is not None or self._through is not None
         if catch_up.is_done:
@@ -353,12 +352,9 @@ class Subscription:
 
     def offer(self, message: Message) -> Offer:
         """Have a message wait that it wants and that could not be pushed."""
-        if self._is_finishing:
+        if self._is_finishing or self._is_over:
             return Offer.CLOSED
-        if not self._is_live:
-            if self._catch_up is None:
-                return Offer.CLOSED
-            # It will be read there.
+        if self._catch_up is not None and not self._is_live:  # it will be read there
             self._catch_up.seen = max(self._catch_up.seen, message.position)
             return Offer.KEPT
         if self._tickets:

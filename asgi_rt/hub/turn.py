@@ -14,6 +14,10 @@ TURN_SECONDS: Final = 0.01
 
 A message to 500 clients takes 3 ms: some that are published one after the other are in one turn.
 """
+_MESSAGES: Final = 64
+"""How many messages are published before others have their turn: those who read take them from
+mailboxes then, which are not to be full before that.
+"""
 _clock = time.perf_counter
 # Not the time for which others had the processor: what is sent as one must not depend on them.
 _processor_time = time.thread_time
@@ -26,7 +30,7 @@ class Turn:
     is over, and is then sent as one. Outside of any event loop each message has a turn of its own.
     """
 
-    __slots__ = ("_is_open", "_long_at", "_on_close", "began_at", "number")
+    __slots__ = ("_is_open", "_long_at", "_messages_left", "_on_close", "began_at", "number")
 
     def __init__(self, on_close: Callable[[], None]) -> None:
         self._on_close = on_close
@@ -36,11 +40,14 @@ class Turn:
         self.began_at = 0.0
         """When it began, by `time.perf_counter`."""
         self._long_at = 0.0
+        self._messages_left = 0
 
     def begin(self) -> bool:
         """Something is published in this turn; whether it is the first."""
         if self._is_open:
+            self._messages_left -= 1
             return False
+        self._messages_left = _MESSAGES
         self.number += 1
         self.began_at = _clock()
         self._long_at = _processor_time() + TURN_SECONDS
@@ -60,7 +67,7 @@ class Turn:
     @property
     def is_long(self) -> bool:
         """Whether others are to have their turn now."""
-        return _processor_time() >= self._long_at
+        return self._messages_left <= 0 or _processor_time() >= self._long_at
 
 
 def _trio_token() -> Any:

@@ -88,15 +88,16 @@ class CORSMiddleware:
 class _Sender:
     """A `send` that puts a policy's fields on the head."""
 
-    __slots__ = ("_origin", "_policy", "_send")
+    __slots__ = ("_origin", "_policy", "sends_on")
 
     def __init__(self, policy: CORSPolicy, origin: bytes | None, send: Send) -> None:
         self._policy = policy
         self._origin = origin
-        self._send = send
+        self.sends_on = send
+        """For `sends_from_anywhere`."""
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = self._policy.fields(message.get("headers", ()), self._origin)
             message = {**message, "headers": headers}
-        await self._send(message)
+        await self.sends_on(message)

@@ -106,11 +106,12 @@ class SecurityHeadersMiddleware:
 class _Sender:
     """A `send` that adds to the head what it does not have."""
 
-    __slots__ = ("_pairs", "_send")
+    __slots__ = ("_pairs", "sends_on")
 
     def __init__(self, pairs: RawHeaders, send: Send) -> None:
         self._pairs = pairs
-        self._send = send
+        self.sends_on = send
+        """For `sends_from_anywhere`."""
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -118,7 +119,7 @@ class _Sender:
             present = {name for name, _ in raw}
             raw += [pair for pair in self._pairs if pair[0] not in present]
             message = {**message, "headers": raw}
-        await self._send(message)
+        await self.sends_on(message)
 
 
 def _policy_with_nonce(template: str, scope: Scope) -> tuple[bytes, bytes]:

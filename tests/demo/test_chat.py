@@ -248,7 +248,14 @@ async def test_a_room_that_all_have_left_is_forgotten(client, lobby):
 
 @pytest.mark.parametrize(
     ("wanted", "given"),
-    [("", "guest"), (" \t", "guest"), ("  Ada \n Lovelace ", "Ada Lovelace"), ("x" * 99, "x" * 24)],
+    [
+        ("", "guest"),
+        (" \t", "guest"),
+        ("\u200b\x00", "guest"),
+        ("\u202eAda", "Ada"),
+        ("  Ada \n Lovelace ", "Ada Lovelace"),
+        ("x" * 99, "x" * 24),
+    ],
 )
 async def test_a_name_is_made_fit(client, wanted, given):
     async with connect(client, name=wanted) as ws:

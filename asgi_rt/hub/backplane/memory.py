@@ -8,7 +8,8 @@ from typing import Any, Final, Literal
 from asgi_rt.hub.backplane.places import Places
 from asgi_rt.hub.backplane.protocol import Health, Listener, Member
 from asgi_rt.hub.history import Expired, History, Page, TopicLogs
-from asgi_rt.hub.message import Cursor, Gap, Message
+from asgi_rt.hub.home import Home
+from asgi_rt.hub.message import Cursor, Gap, Message, parse_cursor
 from asgi_rt.hub.topics import PatternTree
 
 __all__ = ["MemoryBackplane"]
@@ -26,7 +27,8 @@ class MemoryBackplane:
     from one start of the program to the next, as what None makes does.
 
     Unlike other backplanes it takes effect at once, by the methods whose names end in `_nowait`.
-    May be made outside of any event loop; all else happens on one, from any of its tasks.
+    May be made outside of any event loop; all else happens on one, from any of its tasks. Raises
+    HubError where listeners are on another.
     """
 
     def __init__(
@@ -41,9 +43,12 @@ class MemoryBackplane:
         self._logs: TopicLogs[Message] | None = None
         if history is not None:
             self._logs = TopicLogs(history, max_bytes=max_history_bytes, entry_bytes=_KEPT_BYTES)
+        if epoch is not None and parse_cursor(f"{epoch}-0") is None:
+            raise ValueError(f"an epoch is 1 to 64 visible ASCII characters, not {epoch!r}")
         self._epoch = secrets.token_hex(6) if epoch is None else epoch
         self._position = 0
         self._routes: dict[Listener, PatternTree[bool]] = {}
+        self._home = Home()
         self._places = Places()
         self._last_message_at: float | None = None
 
@@ -65,6 +70,9 @@ class MemoryBackplane:
 
     def publish_nowait(self, message: Message, by: Listener | None = None) -> None:
         """Number a message, keep it, and give it to all that listen but the one it comes `by`."""
+        others_listen = bool(self._routes) and (len(self._routes) > 1 or by not in self._routes)
+        if others_listen:
+            self._home.enter(is_held=True)
         self._position += 1
         message.position = self._position
         if self._logs is not None:
@@ -77,13 +85,14 @@ class MemoryBackplane:
                 now=time.monotonic(),
             )
         self._last_message_at = time.time()
-        if len(self._routes) > 1 or by not in self._routes:
+        if others_listen:
             for listener, routes in tuple(self._routes.items()):
                 if listener is not by and routes.match(message.topic):
                     listener.receive(message)
 
     def subscribe_nowait(self, listener: Listener, pattern: str) -> None:
         """See `subscribe`."""
+        self._home.enter(is_held=bool(self._routes))
         self._routes.setdefault(listener, PatternTree()).set(pattern, True)
 
     def unsubscribe_nowait(self, listener: Listener, pattern: str) -> None:

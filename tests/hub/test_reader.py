@@ -1,0 +1,180 @@
+"""What a stranger who read the hub and its promises broke."""
+
+import asyncio
+import contextlib
+import threading
+
+import anyio
+import anyio.to_thread
+import pytest
+import trio
+from anyio.lowlevel import checkpoint
+from hub.reading import DEADLINE, waiting
+
+from asgi_rt.errors import HubError
+from asgi_rt.hub import Hub, Overflow, turn
+from asgi_rt.hub.backplane import MemoryBackplane
+
+
+class _Encoding:
+    joins = False
+
+    def __call__(self, message):
+        return {"data": message.data}
+
+    def join(self, messages):
+        raise NotImplementedError
+
+
+class _Lane:
+    """A connection that takes everything at once."""
+
+    is_due = False
+
+    def __init__(self):
+        self.sending = False
+        self.pushed_in = -1
+        self.sent_at = 0.0
+
+    async def send(self, wire):
+        pass
+
+    def carry_on(self, step, waits_for):
+        raise NotImplementedError
+
+    def fail(self, error):
+        raise NotImplementedError
+
+
+async def _idle(hub, count):
+    """So many subscribers that are pushed to."""
+    subscriptions = [hub.subscribe("a") for _ in range(count)]
+    for subscription in subscriptions:
+        await subscription.start()
+        subscription.encode = _Encoding()
+        subscription.lane = _Lane()
+    return subscriptions
+
+
+async def test_who_catches_up_while_a_message_takes_several_turns_gets_it_once(monkeypatch):
+    monkeypatch.setattr(turn, "TURN_SECONDS", 0.0)
+    hub = Hub()
+    first = await hub.publish("a", 0)
+    for number in range(1, 80):
+        await hub.publish("a", number)
+    subscriptions = await _idle(hub, 200)
+    async with hub.subscribe("a", after=first.id) as late:
+        items = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(hub.publish, "a", 80)
+            while hub.snapshot().published < 81:
+                await checkpoint()
+            items += waiting(late)
+        items += waiting(late)
+        assert items == list(range(1, 81))
+        await hub.publish("a", 81)
+        assert waiting(late) == [81]
+        assert not late.is_choosy
+    for subscription in subscriptions:
+        await subscription.aclose()
+
+
+async def test_what_a_filter_publishes_while_history_is_read_is_not_missed():
+    hub = Hub()
+    for number in range(3):
+        await hub.publish("a", number)
+
+    def echo(message):
+        if message.data == 1:
+            hub.publish_nowait("a", "echo")
+        return True
+
+    async with hub.subscribe("a", history=3, filter=echo) as subscription:
+        await hub.publish("a", 3)
+        assert waiting(subscription) == [0, 1, 2, "echo", 3]
+
+
+@pytest.mark.parametrize("run", [lambda step: asyncio.run(step()), trio.run])
+async def test_another_event_loop_is_refused_while_the_last_one_runs(run):
+    """Both at once would number and keep messages side by side."""
+    hub = Hub()
+    await hub.publish("a", 1)
+
+    async def publish_there():
+        with pytest.raises(HubError, match="another event loop"):
+            await hub.publish("a", 2)
+
+    await anyio.to_thread.run_sync(run, publish_there)
+    await hub.publish("a", 3)
+    async with hub.subscribe("a", history=5) as subscription:
+        assert waiting(subscription) == [1, 3]
+
+
+@pytest.mark.parametrize("run", [lambda step: asyncio.run(step()), trio.run])
+def test_a_hub_goes_along_to_another_thread_once_the_last_event_loop_is_over(run):
+    hub = Hub()
+
+    async def publish():
+        await hub.publish("a", 1)
+
+    for _ in range(2):
+        thread = threading.Thread(target=run, args=[publish])
+        thread.start()
+        thread.join(DEADLINE)
+    run(publish)
+    assert hub.snapshot().published == 3
+
+
+@pytest.mark.parametrize("run", [lambda step: asyncio.run(step()), trio.run])
+async def test_hubs_that_share_the_backplane_of_one_process_are_on_one_event_loop(run):
+    """The listener's own would not be woken, or be woken in the midst of something."""
+    first = Hub()
+    second = Hub(backplane=first.backplane)
+
+    async def use_there():
+        with pytest.raises(HubError, match="another event loop"):
+            await second.publish("a", 1)
+        with pytest.raises(HubError, match="another event loop"):
+            async with second.subscribe("a"):
+                pass
+
+    async with first.subscribe("a") as subscription:
+        await anyio.to_thread.run_sync(run, use_there)
+        assert waiting(subscription) == []
+        assert second.snapshot().subscriptions == []
+        assert second.snapshot().published == first.snapshot().history_messages == 0
+
+
+async def test_closing_in_the_midst_of_a_message_to_many_lets_all_have_it(monkeypatch):
+    monkeypatch.setattr(turn, "TURN_SECONDS", -1.0)
+    hub = Hub()
+    async with contextlib.AsyncExitStack() as stack:
+        everybody = [await stack.enter_async_context(hub.subscribe("a")) for _ in range(200)]
+        async with anyio.create_task_group() as group:
+            group.start_soon(hub.publish, "a", 1)
+            while not hub.snapshot().published:
+                await checkpoint()
+            hub.close()
+        assert [[item.data async for item in each] for each in everybody] == [[1]] * 200
+
+
+async def test_a_key_that_is_no_text_is_refused_before_anybody_has_the_message():
+    hub = Hub()
+    async with hub.subscribe("a", policy=Overflow.COALESCE) as subscription:
+        with pytest.raises(TypeError, match="a key is a str"):
+            await hub.publish("a", 1, key=[])
+        assert subscription.take() is None
+
+
+async def test_a_filter_that_would_have_to_be_awaited_is_refused():
+    async def choose(message):
+        return False
+
+    with pytest.raises(TypeError, match="not `async def`"):
+        Hub().subscribe("a", filter=choose)
+
+
+@pytest.mark.parametrize("epoch", ["", "my epoch", "x" * 65, "\n"])
+def test_an_epoch_that_no_cursor_can_carry_is_refused(epoch):
+    with pytest.raises(ValueError, match="an epoch is"):
+        MemoryBackplane(epoch=epoch)
