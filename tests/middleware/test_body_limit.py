@@ -1,6 +1,7 @@
 """Bodies that are too large, whatever the head says of them, and whatever the app makes of it."""
 
 import json
+from contextlib import aclosing
 
 import anyio
 import httpx2
@@ -462,8 +463,10 @@ def in_asgi_rt():
 
     @app.post("/echo")
     async def echo(request):
-        async for chunk in request.stream():
-            yield chunk
+        # Closed here, as trio warns of a generator that is left to the garbage collector.
+        async with aclosing(request.stream()) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     return app
 

@@ -82,7 +82,7 @@ def test_an_attribute_that_is_not_there_is_named_with_the_apps_that_are(capsys, 
     line = fails_with(capsys, command, "served:application")
     assert "has no 'application'" in line
     assert str(HERE / "served.py") in line
-    assert line.endswith("its apps are app, inner, failing")
+    assert line.endswith("its apps are app, inner, failing, with_a_hub")
 
 
 def test_what_is_no_app_is_named_with_its_type(capsys):
