@@ -65,7 +65,8 @@ class Scale:
 def log_ticks(values: Iterable[float]) -> list[float]:
     """Of 1, 2, 5, 10, 20 and so on, those that enclose positive `values`, and all between them."""
     positive = list(values)
-    first = math.floor(math.log10(min(positive)))
+    # One less, as the logarithm of what is just below a power of ten is rounded to that power.
+    first = math.floor(math.log10(min(positive))) - 1
     last = math.floor(math.log10(max(positive))) + 1
     steps = [m * 10.0**power for power in range(first, last + 1) for m in (1, 2, 5)]
     below = max(step for step in steps if step <= min(positive))

@@ -7,7 +7,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks import command, results
@@ -211,6 +211,7 @@ def test_only_a_published_run_is_drawn_at_once(published, tmp_path, monkeypatch)
 
 
 @given(st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=20))
+@example([999999.9999999999])
 def test_ticks_enclose_the_values_and_are_of_one_two_five(values):
     ticks = log_ticks(values)
     assert len(ticks) > 1
