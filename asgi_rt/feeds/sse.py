@@ -33,7 +33,7 @@ class HubStream(EventStream):
         """The subscriber that the client is, to be looked at."""
         return self._source.subscription
 
-    def encode(self, item: bytes) -> bytes:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def encode(self, item: bytes) -> bytes:  # pyright: ignore[reportIncompatibleVariableOverride] - both call it alike
         return item
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:

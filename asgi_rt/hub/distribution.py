@@ -149,7 +149,7 @@ class Distribution:
             except Exception as error:
                 if self._served is not subscription:
                     raise
-                self._not_pushed += 1
+                self._count_failed(subscription)
                 lane.fail(error)
                 continue
             if self._served is not subscription:  # it waited: this is not the publisher's any more
@@ -170,6 +170,12 @@ class Distribution:
             return encode.join(self._messages)
         wire: dict[str, Any] = self._messages[0].wire(encode)
         return wire
+
+    def _count_failed(self, subscription: Subscription) -> None:
+        self._not_pushed += 1
+        for _ in self._messages:
+            subscription.mailbox.lose()
+        self._dropped += len(self._messages)
 
     def _offer(self, subscription: Subscription) -> None:
         self._not_pushed += 1

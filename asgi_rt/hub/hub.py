@@ -65,7 +65,8 @@ class Hub:
             backplane = MemoryBackplane(history=history, max_history_bytes=max_history_bytes)
         self.backplane: Backplane = backplane
         self.local = backplane if isinstance(backplane, MemoryBackplane) else None
-        self._max_message_bytes = max_message_bytes
+        self.max_message_bytes = max_message_bytes
+        """How many bytes a message's payload may have."""
         self._routes: Routes[Subscription] = Routes()
         self._subscriptions: dict[str, Subscription] = {}
         self._interests = Interests(backplane)
@@ -179,10 +180,10 @@ class Hub:
         if key is not None and not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance] - it would be met in the midst of subscribers
             raise TypeError(f"a key is a str, not {key!r}")
         message = Message.of(topic, data, key=key, exclude=exclude)
-        if len(message.payload) > self._max_message_bytes:
+        if len(message.payload) > self.max_message_bytes:
             raise ValueError(
                 f"a message of {len(message.payload)} bytes to {topic!r} is larger than the hub's"
-                f" max_message_bytes, {self._max_message_bytes}"
+                f" max_message_bytes, {self.max_message_bytes}"
             )
         return message
 

@@ -15,6 +15,8 @@ __all__ = ["Presence"]
 _MAX_MEMBER: Final = 255
 """How many characters a member's name may have."""
 _MAX_METADATA_BYTES: Final = 4096
+# What an event has beside its metadata at most: the longest topic and member, as JSON.
+_EVENT_BYTES: Final = 4096
 
 
 class Presence:
@@ -53,7 +55,8 @@ class Presence:
     one before, nor when those of a process that broke off are given up by the backplane.
 
     `prefix` is what the topics of the events begin with. `max_metadata_bytes` is what the metadata
-    of a connection may have as JSON.
+    of a connection may have as JSON; with 4096 more it is to fit into a message of the hub, or
+    ValueError is raised.
     """
 
     def __init__(
@@ -67,6 +70,11 @@ class Presence:
         if not max_metadata_bytes >= 4:
             raise ValueError(
                 f"max_metadata_bytes is at least 4, the size of null, not {max_metadata_bytes}"
+            )
+        if max_metadata_bytes + _EVENT_BYTES > hub.max_message_bytes:
+            raise ValueError(
+                f"an event may be larger than the hub's max_message_bytes, {hub.max_message_bytes}:"
+                f" that is to be max_metadata_bytes, {max_metadata_bytes}, and {_EVENT_BYTES} more"
             )
         self.hub = hub
         self.prefix = prefix

@@ -14,6 +14,7 @@ from hub.reading import DEADLINE, waiting
 from asgi_rt.errors import HubError
 from asgi_rt.hub import Hub, Overflow, turn
 from asgi_rt.hub.backplane import MemoryBackplane
+from asgi_rt.hub.presence import Presence
 
 
 class _Encoding:
@@ -178,3 +179,36 @@ async def test_a_filter_that_would_have_to_be_awaited_is_refused():
 def test_an_epoch_that_no_cursor_can_carry_is_refused(epoch):
     with pytest.raises(ValueError, match="an epoch is"):
         MemoryBackplane(epoch=epoch)
+
+
+class _LostLane(_Lane):
+    """A connection whose server has lost its client, and says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.errors = []
+
+    async def send(self, wire):
+        raise ConnectionResetError
+
+    def fail(self, error):
+        self.errors.append(error)
+
+
+async def test_a_message_whose_push_fails_is_counted_as_dropped_and_the_others_have_it():
+    hub = Hub()
+    subscriptions = await _idle(hub, 3)
+    lost = subscriptions[1]
+    lost.lane = lane = _LostLane()
+    published = hub.publish_nowait("a", 1)
+    assert (published.delivered, published.queued, published.dropped) == (2, 0, 1)
+    assert [type(error) for error in lane.errors] == [ConnectionResetError]
+    counters = lost.counters
+    assert (counters.published, counters.delivered, counters.dropped) == (1, 0, 1)
+    for subscription in subscriptions:
+        await subscription.aclose()
+
+
+async def test_a_presence_whose_events_the_hub_would_refuse_is_refused_itself():
+    with pytest.raises(ValueError, match="max_message_bytes"):
+        Presence(Hub(max_message_bytes=200), max_metadata_bytes=300)
