@@ -86,10 +86,17 @@ async def snapshot(request: Request) -> dict[str, Any]:
 
 @app.get("/counts")
 async def counts(request: Request) -> dict[str, int]:
+    """What there is, garbage aside: the connections of the server, whatever still refers to them,
+    with the one that asks, and the timers that are off and that the loop has not dropped yet.
+    """
     gc.collect()
     subscribers = len(hub.snapshot().subscriptions) + len(kept.snapshot().subscriptions)
+    found = gc.get_objects()
+    timers = [each for each in found if type(each) is asyncio.TimerHandle]
     return {
         "tasks": len(asyncio.all_tasks()),
         "subscribers": subscribers,
-        "objects": len(gc.get_objects()),
+        "connections": sum(issubclass(type(each), asyncio.BaseProtocol) for each in found),
+        "cancelled_timers": sum(each.cancelled() for each in timers),
+        "objects": len(found),
     }
