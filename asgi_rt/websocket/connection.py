@@ -157,8 +157,8 @@ class WebSocket(HTTPConnection):
         # The same as `LoopOutgoing.send`, without the call: 0.1 us of an echo's 17.
         outgoing.credit = 0
         server_send = outgoing.server_send
-        sent = outgoing.awaited = server_send({"type": "websocket.send", "text": text})
         try:
+            sent = outgoing.awaited = server_send({"type": "websocket.send", "text": text})
             await sent
         except (OSError, RuntimeError, asyncio.CancelledError) as error:
             await outgoing.fail(error)

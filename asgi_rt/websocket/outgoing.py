@@ -222,8 +222,8 @@ class LoopOutgoing(Outgoing):
             credit = _CREDIT
         # The same as `_send_one`, without the call: 0.1 us of an echo's 17.
         self.credit = 0
-        sent = self.awaited = self.server_send(message)
         try:
+            sent = self.awaited = self.server_send(message)
             await sent
         except (OSError, RuntimeError, asyncio.CancelledError) as error:
             await self.fail(error)
@@ -286,8 +286,8 @@ class LoopOutgoing(Outgoing):
     async def _send_one(self, message: Message) -> None:
         if not self._ending.is_noted:
             self._ending.note()
-        sent = self.awaited = self.server_send(message)
         try:
+            sent = self.awaited = self.server_send(message)
             await sent
         except (OSError, RuntimeError, asyncio.CancelledError) as error:
             await self.fail(error)

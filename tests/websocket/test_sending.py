@@ -9,7 +9,7 @@ import pytest
 
 from asgi_rt import WebSocketClosed
 from asgi_rt.http.pull import on_asyncio
-from websocket.fake_server import KINDS, QUICK_BACKENDS, connection
+from websocket.fake_server import KINDS, QUICK_BACKENDS, FakeServer, connection
 
 WITHIN = 3.0
 """Seconds after which a wait that ought to end has failed."""
@@ -411,3 +411,37 @@ async def test_a_close_lets_a_send_that_is_under_way_be_taken(kind, monkeypatch)
     async with connection(handler, kind) as server:
         pass
     assert (server.data, server.close) == (["first"], (4000, ""))
+
+
+class PlainServer(FakeServer):
+    """Its `send` is no coroutine function, and so raises when it is called."""
+
+    def send(self, message):
+        if self.is_lost:
+            raise OSError("the client has left")
+        return super().send(message)
+
+    is_lost = False
+
+
+@pytest.mark.parametrize("sends_before", [0, 1, 100])
+@pytest.mark.parametrize("name", ["send_text", "send_bytes"])
+async def test_a_send_that_raises_when_it_is_called_tells_that_the_client_has_left(
+    name, sends_before
+):
+    async def handler(ws):
+        await ws.accept()
+        send = getattr(ws, name)
+        data = "text" if name == "send_text" else b"bytes"
+        for _ in range(sends_before):
+            await send(data)
+        server.is_lost = True
+        for _ in range(2):
+            with pytest.raises(WebSocketClosed) as closed:
+                await send(data)
+            seen.append((closed.value.code, closed.value.by))
+
+    seen = []
+    async with connection(handler, PlainServer) as server:
+        pass
+    assert seen == [(1006, "network")] * 2
