@@ -27,6 +27,7 @@ from asgi_rt.asgi import ASGIApp, Message, Receive, Scope, Send
 from asgi_rt.middleware.app_body import Asked, WithAppBody
 from asgi_rt.middleware.dispatch import serve_websocket
 from asgi_rt.middleware.exchange import Exchange
+from asgi_rt.middleware.head import copied
 from asgi_rt.middleware.misuse import NO_RESPONSE
 from asgi_rt.middleware.outcome import Outcome
 from asgi_rt.middleware.replayed_body import ReplayedBody
@@ -144,7 +145,10 @@ class AppResponse(WithAppBody, Response):
         return self._fields
 
     def head(self) -> Message:
-        return {**self.message, "status": self.status_code, "headers": self.raw_headers}
+        head = copied(self.message)
+        head["status"] = self.status_code
+        head["headers"] = self.raw_headers
+        return head
 
 
 class _Exchange(Exchange[AppResponse]):
@@ -241,7 +245,7 @@ class BaseHTTPMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             request = DispatchedRequest(scope, receive, send)
-            await _Exchange(self.app, request, scope, send).run(self.dispatch_func)
+            await _Exchange().run(self.app, self.dispatch_func, request, scope, send)
         elif scope["type"] == "websocket" and self._dispatches_websockets:
             await serve_websocket(
                 self.app, self.dispatch_websocket, HTTPConnection(scope), receive, send

@@ -1,6 +1,6 @@
 """A connection as one layer of middleware sees it."""
 
-from collections.abc import Generator
+from collections.abc import Awaitable, Generator
 from inspect import isawaitable
 from typing import Any, Protocol
 
@@ -53,19 +53,31 @@ class ShownConnection(Connection):
         """For `sends_from_anywhere`."""
         self._is_shown = False
 
-    async def send_shown(self, message: Message) -> None:
-        """Send a message; a head as the hook would have it."""
-        if not self._is_shown and message["type"] in HEADS:
-            head = Head(message)
-            try:
-                waiting = self._hooked.head(self, head)
-                if waiting is not None and isawaitable(waiting):
-                    await waiting
-            except OSError as error:
-                raise failed(self._hooked) from error
-            self._is_shown = True
-            message = head.message
-        await self.sends_on(message)
+    def send_shown(self, message: Message) -> Awaitable[None]:
+        """Send a message; a head as the hook would have it. To be awaited.
+
+        No coroutine, which would take 0.1 us for each message, but where the hook is one.
+        """
+        if self._is_shown or message["type"] not in HEADS:
+            return self.sends_on(message)
+        head = Head(message)
+        try:
+            waiting = self._hooked.head(self, head)
+        except OSError as error:
+            raise failed(self._hooked) from error
+        if waiting is not None and isawaitable(waiting):
+            return self._send_after(waiting, head)
+        self._is_shown = True
+        return self.sends_on(head.message)
+
+    async def _send_after(self, waiting: Awaitable[Any], head: Head) -> None:
+        """Send a head when the hook is done with it."""
+        try:
+            await waiting
+        except OSError as error:
+            raise failed(self._hooked) from error
+        self._is_shown = True
+        await self.sends_on(head.message)
 
 
 async def show(message: Message, hooked: Hooked, connection: Connection) -> Message:

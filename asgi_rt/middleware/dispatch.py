@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from asgi_rt.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
 from asgi_rt.background import Background, run_background
 from asgi_rt.errors import DispatchError, HTTPError
-from asgi_rt.http.headers import MutableHeaders
 from asgi_rt.http.request import Request
 from asgi_rt.http.response import Response, problem_response, response_for
 from asgi_rt.http.streaming import StreamingResponse
@@ -20,6 +19,7 @@ from asgi_rt.middleware.answer import answer_instead
 from asgi_rt.middleware.app_body import Asked, WithAppBody
 from asgi_rt.middleware.connection import Connection
 from asgi_rt.middleware.exchange import Exchange
+from asgi_rt.middleware.head import copied, headers_of
 from asgi_rt.middleware.misuse import NO_RESPONSE
 from asgi_rt.middleware.observed import Observed
 from asgi_rt.middleware.outcome import Outcome
@@ -86,15 +86,20 @@ class AppResponse(WithAppBody, Response):
     where it is neither, it goes straight through. `background` runs when all is over.
     """
 
+    __slots__ = ("_asked", "message")
+
     def __init__(self, message: Message, asked: Asked) -> None:
         self.message = message
         self._asked = asked
         self.status_code = message["status"]
-        self.headers = MutableHeaders([*message.get("headers", ())])
+        self.headers = headers_of([*message.get("headers", ())])
         self.background: Background | None = None
 
     def head(self) -> Message:
-        return {**self.message, "status": self.status_code, "headers": self.headers.raw}
+        head = copied(self.message)
+        head["status"] = self.status_code
+        head["headers"] = self.headers.raw
+        return head
 
     def raw_head(self) -> RawHeaders:
         return self.fields_for_body(self.headers.raw)
@@ -175,7 +180,7 @@ class DispatchMiddleware:
         """Serve one connection; what is none, such as the lifespan, goes straight to the app."""
         if scope["type"] == "http" and self._dispatches:
             request = DispatchedRequest(scope, receive)
-            await _Exchange(self.app, request, scope, send).run(self.dispatch_func)
+            await _Exchange().run(self.app, self.dispatch_func, request, scope, send)
         elif scope["type"] == "websocket" and self._dispatches_websockets:
             await serve_websocket(
                 self.app, self.dispatch_websocket, Connection(scope), receive, send

@@ -20,7 +20,7 @@ there is no task and no queue, the app's flow control is the server's own, and b
 context variables.
 """
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from enum import Enum
 from types import CoroutineType, coroutine
 from typing import Any, Final, Generic, TypeVar
@@ -41,6 +41,7 @@ from asgi_rt.middleware.tasks import (
     current_task,
     in_context_like,
     in_context_of,
+    runs_in,
 )
 
 __all__ = ["Handoff", "Side", "State"]
@@ -85,17 +86,10 @@ class Handoff(Outgoing, Generic[R]):
     _is_responding = False  # whether it has returned, and not the app's response as it is
     _task: Any = None
     _freed: anyio.Event | None = None
-    _is_called = False
-    _scope_below: Any = None
+    _scope_below: Any = None  # what the app is called with, once it was asked for
     _message: Message | None = None
     _side: Any = None
     _cancel_scope: object = None
-
-    def __init__(self, app: ASGIApp, request: ReplayedBody, scope: Scope, send: Send) -> None:
-        self._app = app
-        self.request = request
-        self.scope = scope
-        self._server_send = send
 
     # What a subclass says
 
@@ -115,13 +109,12 @@ class Handoff(Outgoing, Generic[R]):
     @coroutine
     def call_next(self, request: Any) -> Generator[Any, Any, R]:
         """Run the app, up to its head. To be awaited once, by the dispatch function itself."""
-        if self._is_called:
+        if self._scope_below is not None:
             raise DispatchError(TWICE)
         if not self._side.cr_running:
             raise DispatchError(ELSEWHERE.format("call_next"))
         if cancel_scope_of(self._task) is not self._cancel_scope:
             raise DispatchError(IN_A_SCOPE)
-        self._is_called = True
         self._scope_below = request.scope
         yield ASKED
         assert self.response is not None
@@ -139,11 +132,21 @@ class Handoff(Outgoing, Generic[R]):
 
     # Running both
 
-    async def run(self, dispatch: Callable[..., Any]) -> None:
+    async def run(
+        self,
+        app: ASGIApp,
+        dispatch: Callable[..., Any],
+        request: ReplayedBody,
+        scope: Scope,
+        send: Send,
+    ) -> None:
         """Serve the exchange."""
+        self.request = request
+        self.scope = scope
+        self._server_send = send
         self._task = task = current_task()
         self._cancel_scope = cancel_scope_of(task)
-        side: Any = dispatch(self.request, self.call_next)
+        side: Any = dispatch(request, self.call_next)
         if side.__class__ is not CoroutineType:
             side = awaiting(side)
         self._side = side
@@ -158,7 +161,7 @@ class Handoff(Outgoing, Generic[R]):
                 await self.respond(step.result)
                 return
         try:
-            await self._app(self._scope_below, self.request.replay, self.send)
+            await app(self._scope_below, request.replay, self.send)
         except BaseException as error:
             self._failure = error
         try:
@@ -170,36 +173,34 @@ class Handoff(Outgoing, Generic[R]):
             # Or there would be cycles: errors know the frames that they went through.
             self._failure = self._error = self.response = None
 
-    async def send(self, message: Message) -> None:
-        """The app's `send`."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """The app's `send`. Once all goes straight to the server it is no coroutine of its own."""
         passes_to = self._passes_to
-        if passes_to is not None:
-            await passes_to(message)
-        elif self._state is not _HEAD or message["type"] != "http.response.start":
+        return self._take(message) if passes_to is None else passes_to(message)
+
+    async def _take(self, message: Message) -> None:
+        """Have the dispatch side go on with a message of the app's, or do what the state says."""
+        if self._state is not _HEAD or message["type"] != "http.response.start":
             await self._deliver(message)
-        else:
-            # The commonest way, all in one coroutine: each further one takes 0.15 us of 3.5.
-            response = self.response = self.response_class(message, self)
-            self._state = _BUSY  # after it: what is no head has raised, and nothing is to wait
-            if current_task() is not self._task:
-                self._side = in_context_of(self._task, self._side)
-            try:
-                step = self._side.send(None)
-            except StopIteration as stop:
-                if (
-                    stop.value is response
-                    and not response.is_opened
-                    and response.background is None
-                ):
-                    self.request.keeps = False
-                    self._passes_to = self._server_send
-                    await self._server_send(response.head())
-                    return
-                step = Ended(stop.value)
-            except BaseException as error:
-                self._stop(error)
-                raise Discarded from None
-            await self._hand_over(step)
+            return
+        # The commonest way, all in one coroutine: each further one takes 0.1 us of 6.
+        response = self.response = self.response_class(message, self)
+        self._state = _BUSY  # after it: what is no head has raised, and nothing is to wait
+        if not runs_in(self._task):
+            self._side = in_context_of(self._task, self._side)
+        try:
+            step = self._side.send(None)
+        except StopIteration as stop:
+            if stop.value is response and not response.is_opened and response.background is None:
+                self.request.keeps = False
+                self._passes_to = self._server_send
+                await self._server_send(response.head())
+                return
+            step = Ended(stop.value)
+        except BaseException as error:
+            self._stop(error)
+            raise Discarded from None
+        await self._hand_over(step)
 
     async def _deliver(self, message: Message) -> None:
         """Do what the state says with a message of the app's."""
@@ -209,7 +210,7 @@ class Handoff(Outgoing, Generic[R]):
         if state is _BODY and kind in BODIES:
             self._message = message
             self._state = _BUSY
-            if current_task() is not self._task:
+            if not runs_in(self._task):
                 self._side = in_context_of(self._task, self._side)
             try:
                 step = self._begin(None)
