@@ -17,6 +17,7 @@ from asgi_rt.errors import HTTPError
 from asgi_rt.http.request import MAX_BODY_BYTES, Request
 from asgi_rt.http.response import Response
 from asgi_rt.http.streaming import StreamingResponse
+from asgi_rt.late_lifespan import LateLifespan
 from asgi_rt.lifespan import Lifespan, run_lifespan, serve_lifespan
 from asgi_rt.routing import Converter, Mount, Precedence, Route, Router
 from asgi_rt.routing.router import mounted_scope
@@ -73,6 +74,7 @@ class App(Router):
         self._middleware: list[Callable[[ASGIApp], ASGIApp]] = []
         self._stack: ASGIApp | None = None
         self._face = self
+        self._late: LateLifespan | None = None
         self._is_outermost = True
         self._quick_find = None if precedence is Precedence.FIRST else self.tree.find_route
         if lifespan is not None:
@@ -123,6 +125,8 @@ class App(Router):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP exchange, or the lifespan. What crashes is answered, then raised."""
+        if "app" in scope and self._is_outermost and self._is_late(scope):
+            await self._begin_late(scope)
         if self._middleware or scope["type"] != "http":
             if self._middleware or scope["type"] != "websocket":
                 await self._serve_otherwise(scope, receive, send)
@@ -314,6 +318,28 @@ class App(Router):
                 scope["path_params"] = {**scope.get("path_params", {}), **found.params}
         run = WebSocketRun(handler, options, scope, receive, send)
         return run.run_in_group() if run.needs_group else run
+
+    def _is_late(self, scope: Scope) -> bool:
+        """Whether this app is mounted in one of another package, and nobody has run its lifespan.
+
+        Where one of this package's has mounted it, that has run it, or was told not to.
+        """
+        if self.background.is_open and not (self._late and self._late.holds(self.background)):
+            return False
+        return not isinstance(scope["app"], App) and self._has_lifespan
+
+    @property
+    def _has_lifespan(self) -> bool:
+        mounted = [mount.app for mount in self.mounts if mount.lifespan]
+        return bool(self._lifespans) or any(
+            app._has_lifespan if isinstance(app, App) else True for app in mounted
+        )
+
+    async def _begin_late(self, scope: Scope) -> None:
+        """Run the lifespan from now on. Raises LifespanError, for the app that has mounted it."""
+        if self._late is None:
+            self._late = LateLifespan(f"the app mounted at {scope.get('root_path') or '/'}", self)
+        scope["state"] = {**scope.get("state", {}), **await self._late.state(scope)}
 
     @asynccontextmanager
     async def _run(self, state: dict[str, Any]) -> AsyncGenerator[None, None]:

@@ -8,7 +8,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -177,8 +177,9 @@ class TaskGroup:
         self._group.start_soon(self._run, tasks, completed)
 
     async def _run(self, tasks: list[BackgroundTask], completed: bool) -> None:
-        # A scope of its own: cancelling the group would cancel the lifespan that holds it open.
-        with anyio.CancelScope() as scope:
+        # A scope of its own: cancelling the group would cancel the lifespan that holds it open, and
+        # so would a task that ends cancelled, as all of them are where an event loop is closed.
+        with suppress(asyncio.CancelledError), anyio.CancelScope() as scope:
             self._scopes.add(scope)
             try:
                 for task in tasks:

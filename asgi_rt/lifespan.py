@@ -1,8 +1,9 @@
 """Start-up and shutdown: of the app, of its background work, and of what is mounted in it."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 import anyio
@@ -14,13 +15,21 @@ from asgi_rt.drain import STATE_KEY as DRAIN_KEY
 from asgi_rt.drain import Drain, watch_signals
 from asgi_rt.errors import LifespanError
 
-__all__ = ["Lifespan", "Mounted", "run_lifespan", "serve_lifespan"]
+__all__ = [
+    "Lifespan",
+    "Mounted",
+    "MountedLifespan",
+    "mounted_lifespan",
+    "run_lifespan",
+    "serve_lifespan",
+]
 
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 """Takes the app, gives an async context manager; what that yields is added to the state."""
 Mounted: TypeAlias = tuple[str, ASGIApp]
 """A label for errors, and the application."""
 
+_OWN_KEYS: Final = frozenset({BACKGROUND_KEY, DRAIN_KEY})
 _LEAST_GRACE: Final = 0.5
 _TELL_SECONDS: Final = 1.0
 # Beyond the grace, which its own streams and background work may take.
@@ -81,12 +90,11 @@ async def run_lifespan(
         for lifespan in lifespans:
             given = await stack.enter_async_context(lifespan(app))
             if given is not None:
-                state.update(given)
+                # What was joined in one that is joined has a drain and tasks of its own.
+                state.update({key: given[key] for key in given if key not in _OWN_KEYS})
         for label, mounted_app in mounted:
-            shared = {key: value for key, value in state.items() if key != BACKGROUND_KEY}
-            grace = background.grace
-            await stack.enter_async_context(_mounted(label, mounted_app, shared, grace=grace))
-            state.update({**shared, BACKGROUND_KEY: background})
+            opened = mounted_lifespan(label, mounted_app, state, grace=background.grace)
+            await stack.enter_async_context(opened)
         yield
         # Before anything is unwound: background work ends while what it uses is still there. It
         # shares the grace with the streams, and has a little left where they took all of it.
@@ -95,18 +103,40 @@ async def run_lifespan(
 
 
 @asynccontextmanager
+async def mounted_lifespan(
+    label: str, app: ASGIApp, state: dict[str, Any], *, grace: float
+) -> AsyncGenerator[None, None]:
+    """The lifespan of a mounted application around the block. Raises LifespanError.
+
+    It sees the state and adds to it; its background tasks are its own.
+    """
+    own = {key: state[key] for key in _OWN_KEYS if key in state}
+    shared = {key: value for key, value in state.items() if key != BACKGROUND_KEY}
+    async with _mounted(label, app, shared, grace=grace):
+        state.update({**shared, **own})
+        yield
+
+
+@asynccontextmanager
 async def _draining(grace: float) -> AsyncGenerator[Drain, None]:
     drain = Drain(grace=grace)
     async with plain_task_group() as group:
         with watch_signals(drain):
-            group.start_soon(drain.enforce)
+            group.start_soon(_enforce, drain)
             try:
                 yield drain
             finally:
                 drain.begin()
 
 
-class _MountedLifespan:
+async def _enforce(drain: Drain) -> None:
+    # A task that ends cancelled would take the group along, and with it all that is unwound here;
+    # all tasks are cancelled where an event loop is closed.
+    with suppress(asyncio.CancelledError):
+        await drain.enforce()
+
+
+class MountedLifespan:
     """The server's side of the lifespan protocol, for one application."""
 
     def __init__(self, label: str, app: ASGIApp, state: dict[str, Any]) -> None:
@@ -125,7 +155,7 @@ class _MountedLifespan:
 
     async def run(self) -> None:
         try:
-            await self._app(self._scope, self._receive, self._send)
+            await self._app(self._scope, self.receive, self._send)
         except Exception as error:
             # The specification lets an application that has no lifespan say so by raising.
             if self.failure is None and not self.started.is_set():
@@ -142,7 +172,7 @@ class _MountedLifespan:
             self.started.set()
             self.stopped.set()
 
-    async def _receive(self) -> Message:
+    async def receive(self) -> Message:
         self._asked += 1
         if self._asked == 1:
             return {"type": "lifespan.startup"}
@@ -171,8 +201,7 @@ class _MountedLifespan:
 async def _mounted(
     label: str, app: ASGIApp, state: dict[str, Any], *, grace: float
 ) -> AsyncGenerator[None, None]:
-    """Run the lifespan of a mounted application around the block. Raises LifespanError."""
-    lifespan = _MountedLifespan(label, app, state)
+    lifespan = MountedLifespan(label, app, state)
     async with plain_task_group() as group:
         group.start_soon(lifespan.run)
         await lifespan.started.wait()

@@ -61,10 +61,14 @@ LAYERS = {
     "asgi_rt.serving": 3,
     "asgi_rt.error_handlers": 3,
     "asgi_rt.lifespan": 3,
+    "asgi_rt.late_lifespan": 3,
     "asgi_rt.middleware": 3,
     "asgi_rt.app": 3,
     "asgi_rt.feeds": 3,
     "asgi_rt.embed": 4,
+    "asgi_rt.fastapi": 4,
+    "asgi_rt.fastapi.testclient": 5,
+    "asgi_rt.fastapi.__main__": 5,
     "asgi_rt.testing": 4,
     "asgi_rt.server": 5,
     "asgi_rt.demo": 5,
@@ -108,6 +112,7 @@ ONLY_IN = {
     "uvicorn": {"asgi_rt.server.run"},
     "python_multipart": {"asgi_rt.http.forms"},
     "httpx2": {
+        "asgi_rt.fastapi.testclient",
         "asgi_rt.testing",
         "asgi_rt.sse.client",
         "asgi_rt.sse.client_request",
@@ -115,6 +120,11 @@ ONLY_IN = {
     },
     "trio": {"asgi_rt.testing"},
     "starlette": {"asgi_rt.embed"},
+    "pydantic": {"asgi_rt.fastapi"},
+    "pydantic_core": {"asgi_rt.fastapi"},
+    "annotated_types": {"asgi_rt.fastapi"},
+    "typing_extensions": {"asgi_rt.fastapi"},
+    "jinja2": {"asgi_rt.fastapi.templating"},
     "prometheus_client": {"asgi_rt.middleware.metrics"},
     "brotli": {"asgi_rt.middleware.encoders"},
     "zstandard": {"asgi_rt.middleware.encoders"},
@@ -249,7 +259,7 @@ for name in sys.argv[1:]:
     importlib.import_module(name)
 print("all", len(sys.argv) - 1)
 """
-    apart = ("asgi_rt.embed", "asgi_rt.__main__")
+    apart = ("asgi_rt.embed", "asgi_rt.__main__", "asgi_rt.fastapi.__main__")
     names = [name for name in modules() if not name.startswith(apart)]
     done = subprocess.run(
         [sys.executable, "-c", script, *names], capture_output=True, text=True, cwd=ROOT

@@ -36,6 +36,9 @@ class HTTPConnection:
         """The path, percent-decoded, below whatever this app is mounted at."""
         path: str = self.scope["path"]
         root: str = self.scope.get("root_path", "")
+        if root and not path.startswith(root):
+            # A proxy has cut a part of it off, and Starlette has mounted this app below that part.
+            root = root.removeprefix(self.scope.get("app_root_path") or "")
         if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
             return path[len(root) :]
         return path

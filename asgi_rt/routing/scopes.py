@@ -42,8 +42,12 @@ def split_path(scope: Scope) -> tuple[list[str], int]:
         depth = _depth_of(prefix, segments)
         if depth is not None:
             return segments, depth
-    above = root.rstrip("/").split("/")[1:]
-    return [*above, *segments], len(above)
+    # What a proxy has cut off, and then stands only in `root_path`: all of it, or what was there
+    # before a mount of Starlette's, which leaves the path as it is.
+    outer: str = scope.get("app_root_path") or root
+    below = _depth_of(root.removeprefix(outer), segments)
+    above = outer.rstrip("/").split("/")[1:]
+    return [*above, *segments], len(above) + (below or 0)
 
 
 def join_segments(segments: list[str]) -> str:

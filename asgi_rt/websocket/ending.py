@@ -1,7 +1,7 @@
 """How one WebSocket connection stands and how it ended, for everybody who has to know."""
 
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import ClassVar, cast
 
 import anyio
 
@@ -39,6 +39,9 @@ class Ending:
 
     __slots__ = ("_facts", "_told", "_waited_for", "is_noted", "is_open", "lifecycle")
 
+    error_class: ClassVar[type[WebSocketClosed]] = WebSocketClosed
+    """What is raised once it is over; a subclass of the connection may have one of its own."""
+
     def __init__(self) -> None:
         self.lifecycle = Lifecycle()
         self.is_open = False
@@ -62,7 +65,7 @@ class Ending:
         """What to raise once it is over: a new one each time, as each gets a traceback."""
         assert self._facts is not None
         code, reason, by = self._facts
-        error = WebSocketClosed(code, reason, by=by)
+        error = self.error_class(code, reason, by=by)
         error.connection = self.lifecycle
         return error
 

@@ -5,13 +5,13 @@ with the code for its status; what crashes is told to the client without a detai
 docs/websocket.md for all the endings.
 """
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, Final, TypeAlias
-
-import anyio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, ClassVar, Final, TypeAlias
 
 from asgi_rt.asgi import Receive, Scope, Send
+from asgi_rt.background import plain_task_group
+from asgi_rt.drain import drain_of
 from asgi_rt.errors import HTTPError, WebSocketClosed
 from asgi_rt.http.response import problem_response
 from asgi_rt.websocket.beside import GroupBeside
@@ -23,7 +23,7 @@ from asgi_rt.websocket.lifecycle import State
 from asgi_rt.websocket.link import Link
 from asgi_rt.websocket.options import WebSocketOptions
 
-__all__ = ["REFUSED", "WebSocketHandler", "WebSocketRun", "refuse_with"]
+__all__ = ["REFUSED", "WebSocketHandler", "WebSocketRun", "check_handshake", "refuse_with"]
 
 WebSocketHandler: TypeAlias = Callable[[WebSocket], Awaitable[Any]]
 
@@ -50,6 +50,10 @@ class WebSocketRun:
 
     __slots__ = ("_link", "handler", "ws")
 
+    link_class: ClassVar[type[Link]] = Link
+    websocket_class: ClassVar[type[WebSocket]] = WebSocket
+    """What the handler gets; a subclass may give it another."""
+
     def __init__(
         self,
         handler: WebSocketHandler,
@@ -59,8 +63,8 @@ class WebSocketRun:
         send: Send,
     ) -> None:
         self.handler = handler
-        self._link = link = Link(scope, receive, send, options)
-        self.ws = WebSocket(scope, link)
+        self._link = link = self.link_class(scope, receive, send, options)
+        self.ws = self.websocket_class(scope, link)
 
     @property
     def needs_group(self) -> bool:
@@ -71,7 +75,7 @@ class WebSocketRun:
         """Wait for the client's request. Raises HTTPError to refuse it."""
         self._link.begin()
         await self._link.incoming.connect()
-        check_handshake(self._link, self.ws.scope)
+        check_handshake(self._link.options, self.ws.scope)
 
     def end(self) -> None:
         """The handler has returned."""
@@ -90,35 +94,33 @@ class WebSocketRun:
 
     async def run_in_group(self) -> None:
         """Begin, call the handler, finish."""
-        crash: BaseException | None = None
-        async with anyio.create_task_group() as group:
-            self._link.beside = GroupBeside(group)
-            self._link.scope = group.cancel_scope
+        async with self.in_group():
             try:
                 await self.begin()
                 await self.handler(self.ws)
                 self.end()
             except BaseException as error:
                 if await self.is_crash(error):
-                    if not isinstance(error, Exception):
-                        raise
-                    crash = error
+                    raise
             finally:
                 await self.finish()
-                group.cancel_scope.cancel()
-        if crash is not None:
-            try:
-                raise crash
-            finally:
-                del crash  # its traceback knows this frame
+
+    @asynccontextmanager
+    async def in_group(self) -> AsyncGenerator[None, None]:
+        """What all of the run is to stand in where it `needs_group`."""
+        async with plain_task_group() as group:
+            self._link.beside = GroupBeside(group)
+            self._link.scope = group.cancel_scope
+            yield
 
 
-def check_handshake(link: Link, scope: Scope) -> None:
+def check_handshake(options: WebSocketOptions, scope: Scope) -> None:
     """Raise HTTPError for a handshake that no handler is to see."""
-    refused = link.options.origin_rule.refusal(scope.get("headers", []), scope.get("scheme", "ws"))
+    refused = options.origin_rule.refusal(scope.get("headers", []), scope.get("scheme", "ws"))
     if refused is not None:
         raise HTTPError(403, refused)
-    if link.is_draining:
+    drain = drain_of(scope)
+    if drain is not None and drain.is_draining:
         headers = {"retry-after": _RETRY_AFTER_SECONDS}
         raise HTTPError(503, "the server is going down", headers=headers)
 
