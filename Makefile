@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test check bench bench-middleware bench-broadcast clean
+.PHONY: help demo test check bench bench-middleware bench-fastapi bench-broadcast clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make check              format, lint, types, architecture"
 	@echo "make bench              compare with raw ASGI and the peers"
 	@echo "make bench-middleware   compare layers of middleware with BaseHTTPMiddleware"
+	@echo "make bench-fastapi      compare the adapter with FastAPI, the same programs"
 	@echo "make bench-broadcast    compare broadcasts of every size, about an hour"
 
 $(INSTALLED): pyproject.toml
@@ -53,6 +54,11 @@ bench-middleware: $(INSTALLED)
 	@$(BIN)/python -m benchmarks \
 	    middleware-json-inprocess middleware-stream-inprocess \
 	    middleware-upload-inprocess middleware-leaving-inprocess middleware-json-uvicorn
+
+bench-fastapi: $(INSTALLED)
+	@$(BIN)/python -m benchmarks \
+	    fastapi-requests-inprocess fastapi-streams-inprocess fastapi-ws-inprocess \
+	    fastapi-json-uvicorn fastapi-sse-uvicorn fastapi-ws-uvicorn fastapi-startup
 
 bench-broadcast: $(INSTALLED)
 	@$(BIN)/python -m benchmarks \

@@ -1,6 +1,7 @@
 """The table of scenarios: a new one is a file in `benchmarks/runs/` and a row here."""
 
 from benchmarks.broadcast_scenarios import broadcast_scenarios
+from benchmarks.fastapi_scenarios import fastapi_scenarios
 from benchmarks.harness.inprocess import MICROSECONDS
 from benchmarks.model import Scenario, Size
 from benchmarks.peers import (
@@ -243,6 +244,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         normal=NORMAL_INPROCESS,
         peers=compression.PEERS,
     ),
+    *fastapi_scenarios(),
 )
 
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from benchmarks.harness.layers import Kind, Layers
 from benchmarks.model import Metric, median_difference, median_ratio
+from benchmarks.peers import ADAPTER, FASTAPI
 from benchmarks.results import Result
-from benchmarks.runs import broadcast_idle, sse_idle, ws_idle
+from benchmarks.runs import broadcast_idle, fastapi_inprocess, sse_idle, ws_idle
 from benchmarks.runs.broadcast import BURSTS, Broadcasts
 from benchmarks.runs.middleware_inprocess import PER_CHUNK_AND_LAYER, PER_LAYER
 from benchmarks.runs.request_inprocess import RAW_HELLO
@@ -86,6 +87,12 @@ def _bursts(peer: str) -> str:
     return Broadcasts("sse").label(peer, BURSTS)
 
 
+def _slower_fastapi(scenario: str, case: str, factor: float) -> Target:
+    """FastAPI needs at least `factor` times as long as the adapter for the same program."""
+    label = fastapi_inprocess.label
+    return Target(scenario, label(FASTAPI, case), label(ADAPTER, case), ">=", factor)
+
+
 TARGETS: tuple[Target, ...] = (
     Target("json-inprocess", "asgi_rt", "raw", "<=", 2.0),
     Target("path-inprocess", "asgi_rt", RAW_HELLO, "<=", 2.8),
@@ -122,6 +129,13 @@ TARGETS: tuple[Target, ...] = (
     Target("broadcast-ws", "asgi_rt", "raw", ">=", 0.95),
     Target("broadcast-ws", "asgi_rt", "litestar", ">=", 2.0),
     Target("broadcast-ws-idle", "asgi_rt", None, "<=", 22.0, metric=broadcast_idle.KIB),
+    _slower_fastapi("fastapi-requests-inprocess", "json", 6),
+    _slower_fastapi("fastapi-requests-inprocess", "path and query", 6),
+    _slower_fastapi("fastapi-requests-inprocess", "body", 6),
+    _slower_fastapi("fastapi-requests-inprocess", "depends", 6),
+    _slower_fastapi("fastapi-streams-inprocess", "items", 20),
+    _slower_fastapi("fastapi-streams-inprocess", "events", 20),
+    Target("fastapi-startup", ADAPTER, FASTAPI, "<=", 1.0),
 )
 
 

@@ -17,8 +17,8 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 # Commands are run elsewhere: by whoever reads, in continuous integration, in tests/server.
 COMMANDS = re.compile(
-    r"make (demo|test|check|bench(-middleware)?)|pip install .*"
-    r"|asgi-rt (run|routes|demo)\b.*|python -m benchmarks.*"
+    r"make (demo|test|check|bench(-middleware|-fastapi|-broadcast)?)|pip install .*"
+    r"|asgi-rt (run|routes|demo)\b.*|python -m asgi_rt.fastapi run\b.*|python -m benchmarks.*"
 )
 
 

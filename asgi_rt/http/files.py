@@ -88,6 +88,8 @@ class FileResponse(Response):
     """
 
     is_streamed: ClassVar[bool] = True
+    always_validates: ClassVar[bool] = False
+    """Whether there are validators whatever `status_code` is."""
 
     def __init__(
         self,
@@ -171,7 +173,8 @@ class FileResponse(Response):
 
     def _describe(self, status: os.stat_result) -> MutableHeaders:
         headers = MutableHeaders(list(self.headers.raw))
-        if self.status_code != 200:  # a validator would let the client reuse this as a good answer
+        if self.status_code != 200 and not self.always_validates:
+            # A validator would let the client reuse this as a good answer.
             return headers
         headers.setdefault("accept-ranges", "bytes")
         headers.setdefault("etag", f'"{status.st_mtime_ns:x}-{status.st_size:x}"')

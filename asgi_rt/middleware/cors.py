@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from typing import ClassVar
 
 from asgi_rt.asgi import ASGIApp, Message, Receive, Scope, Send
 from asgi_rt.errors import HTTPError
@@ -37,6 +38,8 @@ class CORSMiddleware:
     Raises TypeError and ValueError for options that are wrong. Specification: Fetch.
     """
 
+    policy_class: ClassVar[type[CORSPolicy]] = CORSPolicy
+
     def __init__(
         self,
         app: ASGIApp,
@@ -51,7 +54,7 @@ class CORSMiddleware:
         max_age: int = 600,
     ) -> None:
         self.app = app
-        self._policy = CORSPolicy(
+        self._policy = self.policy_class(
             allow_origins=allow_origins,
             allow_origin_regex=allow_origin_regex,
             allow_methods=allow_methods,

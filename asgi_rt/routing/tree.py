@@ -187,6 +187,20 @@ class Tree(Generic[T]):
                     best, found = leaf, Found(leaf.target, leaf.params(values), depth)
         return found
 
+    def reached(self, segments: list[str]) -> "Iterator[tuple[_Node[T], list[Any], int]]":
+        """The nodes that some beginning of the path leads to, the values on the way to each, and
+        how many segments it took: for rules of precedence that are none of those here.
+
+        Nodes on the way that no parameter and no mount stands at are left out.
+        """
+        node, at = self._root, 0
+        while at < len(segments) and not node.is_forked:
+            below = node.literals.get(segments[at])
+            if below is None:
+                return iter(())
+            node, at = below, at + 1
+        return _walk(node, segments, at, [])
+
     def covering(self, pattern: Pattern, method: str) -> Iterator[T]:
         """The targets that take every path this pattern matches, as far as they are known."""
         for node, at in _walk_covering(self._root, pattern.segments, 0):

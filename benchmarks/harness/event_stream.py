@@ -158,6 +158,23 @@ def stream_fault(count: int, answer: Answer) -> str | None:
     return None if len(blocks) == count else f"{len(blocks)} events instead of {count}"
 
 
+def lines_fault(count: int, answer: Answer) -> str | None:
+    """The same of `count` quotes as JSON Lines."""
+    if answer.status != 200:
+        return f"status {answer.status} instead of 200"
+    if not answer.content_type.startswith("application/jsonl"):
+        return f"content-type {answer.content_type!r} instead of application/jsonl"
+    lines = answer.body.split(b"\n")
+    if lines.pop():
+        return f"the stream ends within a line: {answer.body[-80:]!r}"
+    try:
+        for number, line in enumerate(lines):
+            _expect(_data(line), number)
+    except WrongStream as error:
+        return str(error)
+    return None if len(lines) == count else f"{len(lines)} lines instead of {count}"
+
+
 def _chunk_size(data: bytes, at: int, line_end: int) -> int:
     try:
         # The line end before the size is white space to int().

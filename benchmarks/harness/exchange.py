@@ -6,7 +6,7 @@ from itertools import cycle, islice
 from time import perf_counter
 from typing import Any
 
-from benchmarks.harness.questions import CLIENT_HEADERS, Answer
+from benchmarks.harness.questions import CLIENT_HEADERS, Answer, Question
 
 App = Callable[..., Any]
 Scope = dict[str, Any]
@@ -31,12 +31,25 @@ def request_scope(path: str, query: bytes = b"") -> Scope:
     }
 
 
+def question_scope(question: Question) -> Scope:
+    """The same for what a question asks; its body is not in it."""
+    scope = request_scope(question.path, question.query.encode("ascii"))
+    scope["method"] = question.verb
+    if question.body:
+        scope["headers"] += [
+            (b"content-type", question.content_type.encode("ascii")),
+            (b"content-length", b"%d" % len(question.body)),
+        ]
+    return scope
+
+
 class _Exchange:
     """A server's `receive` and `send`, reused from request to request to keep the harness thin."""
 
-    __slots__ = ("last", "received")
+    __slots__ = ("body", "last", "received")
 
-    def __init__(self) -> None:
+    def __init__(self, body: bytes = b"") -> None:
+        self.body = body
         self.received = False
         self.last: Message = {}
 
@@ -45,7 +58,7 @@ class _Exchange:
             # Nothing more comes until the client goes, and this client stays.
             await asyncio.Event().wait()
         self.received = True
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": self.body, "more_body": False}
 
     async def send(self, message: Message) -> None:
         self.last = message
@@ -56,8 +69,8 @@ class Client(_Exchange):
 
     __slots__ = ("over",)
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, body: bytes = b"") -> None:
+        super().__init__(body)
         self.over = asyncio.Event()
 
     async def receive(self) -> Message:
@@ -73,13 +86,14 @@ class Client(_Exchange):
 
 
 async def timed_batch(
-    app: App, scopes: Sequence[Scope], state: dict[str, Any], count: int
+    app: App, scopes: Sequence[Scope], state: dict[str, Any], count: int, body: bytes = b""
 ) -> float:
     """Seconds that `count` requests take, one after another, cycling through `scopes`.
 
+    Each has the same `body`, which has come before the app asks for it.
     Raises RuntimeError if the last one was left without the end of its response.
     """
-    exchange = _Exchange()
+    exchange = _Exchange(body)
     receive, send = exchange.receive, exchange.send
     templates = islice(cycle(scopes), count)
     started = perf_counter()

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from benchmarks.harness.exchange import App, fetch, request_scope, timed_batch
+from benchmarks.harness.exchange import App, Client, fetch, question_scope, timed_batch
 from benchmarks.harness.lifespan import lifespan
 from benchmarks.harness.questions import Question, fault
 from benchmarks.model import Arm, Metric, Size
@@ -37,18 +37,20 @@ class Requests:
 
     def __init__(self, questions: Sequence[Question]) -> None:
         self._questions = questions
-        self._scopes = [request_scope(question.path) for question in questions]
+        self._scopes = [question_scope(question) for question in questions]
+        # What a batch sends is one thing, and mostly nothing.
+        (self._body,) = {question.body for question in questions}
 
     async def fault(self, app: App, state: dict[str, Any]) -> str | None:
         for question, scope in zip(self._questions, self._scopes, strict=True):
-            wrong = fault(question, await fetch(app, scope, state))
+            wrong = fault(question, await fetch(app, scope, state, client=Client(self._body)))
             if wrong is not None:
-                return f"GET {question.path}: {wrong}"
+                return f"{question}: {wrong}"
         return None
 
     async def timed(self, app: App, state: dict[str, Any], turns: int) -> tuple[float, int]:
         count = turns * len(self._scopes)
-        return await timed_batch(app, self._scopes, state, count), count
+        return await timed_batch(app, self._scopes, state, count, self._body), count
 
 
 @dataclass(slots=True)

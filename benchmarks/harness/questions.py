@@ -17,10 +17,25 @@ CLIENT_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A GET of `path`, which is to be answered by 200 and the JSON value `answer`."""
+    """A request of `path`, which is to be answered by 200 and the JSON value `answer`.
+
+    Without a `method` it is a POST if it has a `body`, and a GET otherwise.
+    """
 
     path: str
     answer: Any
+    query: str = ""
+    body: bytes = b""
+    content_type: str = "application/json"
+    """Of the body."""
+    method: str = ""
+
+    @property
+    def verb(self) -> str:
+        return self.method or ("POST" if self.body else "GET")
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.path}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 
@@ -16,9 +17,10 @@ from typing import Any
 class Peer:
     """One framework's app.
 
-    `module` exposes an ASGI application named `application`, or, where the peer has its
-    `own_server`, is a program that serves on the port it is given. `packages` are the distributions
-    whose versions belong beside its figures: Python's, `node` itself, and npm's as `npm:name`.
+    `module` exposes an ASGI application named `application`, with dots if need be, or, where the
+    peer has its `own_server`, is a program that serves on the port it is given. `packages` are the
+    distributions whose versions belong beside its figures: Python's, `node` itself, and npm's as
+    `npm:name`.
     """
 
     name: str
@@ -31,7 +33,7 @@ class Peer:
         """The peer's application, made afresh. Raises whatever its import raises."""
         # Some frameworks' apps cannot be started a second time, and each scenario starts them.
         sys.modules.pop(self.module, None)
-        app: Callable[..., Any] = getattr(importlib.import_module(self.module), self.application)
+        app: Callable[..., Any] = attrgetter(self.application)(importlib.import_module(self.module))
         return app
 
 
@@ -120,3 +122,30 @@ BROADCAST_SOCKETS: tuple[Peer, ...] = (
     ),
     Peer("node-ws", "benchmarks.peers.node_broadcast_server", ("node", "npm:ws"), own_server=True),
 )
+
+
+# The same programs on FastAPI and on the adapter, beside what else a scenario needs.
+FASTAPI = "fastapi"
+ADAPTER = "asgi_rt.fastapi"
+
+
+def _fastapi(program: str, application: str = "app") -> tuple[Peer, ...]:
+    packages = ("fastapi", "starlette", "pydantic", "python-multipart")
+    ported = "benchmarks.peers.ported_fastapi"
+    return (
+        Peer(FASTAPI, f"benchmarks.peers.{program}", packages, application=application),
+        Peer(
+            ADAPTER,
+            ported,
+            (*ASGI_RT.packages, "pydantic", "python-multipart"),
+            application=f"{program}.{application}",
+        ),
+    )
+
+
+FASTAPI_REQUESTS = _fastapi("fastapi_requests_app")
+FASTAPI_STREAMS = _fastapi("fastapi_sse_app")
+FASTAPI_MANY = _fastapi("fastapi_many_app", "routes_1000")
+FASTAPI_JSON_SERVED = (RAW, *_fastapi("fastapi_app"))
+FASTAPI_SSE_SERVED = (SSE_PEERS[0], *FASTAPI_STREAMS)
+FASTAPI_SOCKETS = (WEBSOCKET_APPS[0], *_fastapi("fastapi_ws_app"))

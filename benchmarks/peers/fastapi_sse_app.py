@@ -1,10 +1,13 @@
-"""FastAPI's own server-sent events, with a declared type: its documentation's first example."""
+"""FastAPI's own server-sent events, with a declared type: its documentation's first example.
+
+As events of its class, and as JSON Lines, the same objects come from `/events` and `/lines`.
+"""
 
 from collections.abc import AsyncIterable
 from typing import NotRequired
 
 from fastapi import FastAPI
-from fastapi.sse import EventSourceResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from typing_extensions import TypedDict
 
 from benchmarks.harness.quotes import forever, quote, turn
@@ -29,6 +32,18 @@ async def ready(count: int) -> AsyncIterable[Quote]:
 async def waiting(count: int) -> AsyncIterable[Quote]:
     for n in range(count):
         await turn()
+        yield quote(n)
+
+
+@app.get("/events", response_class=EventSourceResponse)
+async def events(count: int) -> AsyncIterable[ServerSentEvent]:
+    for n in range(count):
+        yield ServerSentEvent(data=quote(n), event="quote", id=str(n))
+
+
+@app.get("/lines")
+async def lines(count: int) -> AsyncIterable[Quote]:
+    for n in range(count):
         yield quote(n)
 
 

@@ -256,7 +256,7 @@ def kind_of(scenario):
     if scenario.startswith("broadcast"):
         transport = scenario.split("-")[1]
         return f"all broadcasts {transport}" if "full" in scenario else f"broadcasts {transport}"
-    kinds = {"sse": "streams", "ws": "sockets", "middleware": "layers"}
+    kinds = {"sse": "streams", "ws": "sockets", "middleware": "layers", "fastapi": "fastapi"}
     kind = kinds.get(scenario.partition("-")[0], "requests")
     return "layers served" if kind == "layers" and scenario.endswith("-uvicorn") else kind
 

@@ -1,0 +1,50 @@
+"""FastAPI's face over this package: `from asgi_rt.fastapi import FastAPI` in place of `fastapi`.
+
+The modules are called as FastAPI's are. Needs the extra `fastapi`.
+"""
+
+from asgi_rt.fastapi import status
+from asgi_rt.fastapi.alias import alias
+from asgi_rt.fastapi.applications import FastAPI
+from asgi_rt.fastapi.background import BackgroundTasks
+from asgi_rt.fastapi.datastructures import UploadFile
+from asgi_rt.fastapi.exceptions import HTTPException, WebSocketException
+from asgi_rt.fastapi.param_functions import (
+    Body,
+    Cookie,
+    Depends,
+    File,
+    Form,
+    Header,
+    Path,
+    Query,
+    Security,
+)
+from asgi_rt.fastapi.requests import Request
+from asgi_rt.fastapi.responses import Response
+from asgi_rt.fastapi.routing import APIRouter
+from asgi_rt.fastapi.websockets import WebSocket, WebSocketDisconnect
+
+__all__ = [
+    "APIRouter",
+    "BackgroundTasks",
+    "Body",
+    "Cookie",
+    "Depends",
+    "FastAPI",
+    "File",
+    "Form",
+    "HTTPException",
+    "Header",
+    "Path",
+    "Query",
+    "Request",
+    "Response",
+    "Security",
+    "UploadFile",
+    "WebSocket",
+    "WebSocketDisconnect",
+    "WebSocketException",
+    "alias",
+    "status",
+]

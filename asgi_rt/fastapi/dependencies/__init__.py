@@ -1,0 +1,1 @@
+"""Signatures made into flat plans, once, and the plans run for every request."""
