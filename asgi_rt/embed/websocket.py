@@ -29,11 +29,12 @@ async def wrap(
     ```python
     @app.websocket("/rooms/{room}")
     async def room(websocket: fastapi.WebSocket, room: str):
+        topic = "rooms." + topic_token(room)
         async with wrap(websocket) as ws:
             await ws.accept()
-            async with attach(ws, hub, f"rooms.{room}"):
+            async with attach(ws, hub, topic):
                 async for text in ws.iter_text():
-                    await hub.publish(f"rooms.{room}", text)
+                    await hub.publish(topic, text)
     ```
 
     Inside the block only `ws` is used. The end of the block is the end of the connection, as the

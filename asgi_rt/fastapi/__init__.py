@@ -1,7 +1,18 @@
 """FastAPI's face over this package: `from asgi_rt.fastapi import FastAPI` in place of `fastapi`.
 
-The modules are called as FastAPI's are. Needs the extra `fastapi`.
+The modules are called as FastAPI's are. Needs the extra: pip install "asgi-rt[fastapi]".
 """
+
+from importlib import import_module
+
+from asgi_rt.errors import MissingExtra
+
+try:
+    import_module("pydantic")  # before the imports below, whose own error names no extra
+except ModuleNotFoundError as error:
+    if error.name != "pydantic":
+        raise
+    raise MissingExtra("pydantic", "fastapi", "asgi_rt.fastapi") from error
 
 from asgi_rt.fastapi import status
 from asgi_rt.fastapi.alias import alias

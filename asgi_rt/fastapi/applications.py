@@ -76,11 +76,11 @@ class FastAPI(Decorators):
     root_path_in_servers: bool = True
     separate_input_output_schemas: bool = True
     asyncapi_url: str | None = "/asyncapi.json"
-    """Where WebSockets and streams are described; None is nowhere."""
+    """Where WebSockets and streams are described; None, or `openapi_url=None`, is nowhere."""
     topics: Mapping[str, Any] = MappingProxyType({})
     """The types, by topic, of what the hubs of the app publish: for that description."""
     max_body_bytes: int | None = None
-    """How large a body may be that is read whole; None is any size."""
+    """How large a body may be that is read whole, FastAPI's `max_body_size`; None is any size."""
     grace: float = 10.0
     """How many seconds streams and WebSockets get when the server goes down."""
 
@@ -102,6 +102,8 @@ class FastAPI(Decorators):
         shared: Any = {name: options.pop(name) for name in {*Shared.__annotations__} & {*options}}
         for name in {*FastAPI.__annotations__} & {*options}:
             setattr(self, name, options.pop(name))
+        if "max_body_size" in options:
+            self.max_body_bytes = options.pop("max_body_size")
         self.extra = options
         if self.openapi_url:
             assert self.title, "A title must be provided for OpenAPI, e.g.: 'My API'"
@@ -240,7 +242,7 @@ class FastAPI(Decorators):
                 self._show_redirect,
             ),
             (self.openapi_url and self.redoc_url, self._show_redoc),
-            (self.asyncapi_url, self._show_asyncapi),
+            (self.openapi_url and self.asyncapi_url, self._show_asyncapi),
         ):
             if path:
                 name = show.__name__.removeprefix("_show_")

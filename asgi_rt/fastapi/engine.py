@@ -28,6 +28,7 @@ from asgi_rt.http.response import Response
 from asgi_rt.routing.routes import Mount as MountedApp
 from asgi_rt.routing.tree import WEBSOCKET, Leaf, Precedence, Tree
 from asgi_rt.serving import HeadWatch, is_disconnect
+from asgi_rt.websocket.closing import closing_for
 from asgi_rt.websocket.denial import deny
 from asgi_rt.websocket.link import Link
 from asgi_rt.websocket.serve import REFUSED, WebSocketHandler, WebSocketRun
@@ -305,13 +306,22 @@ class Engine(App):
                 if handler is None:
                     raise
                 response = await _call(handler, websocket, error)
-                if isinstance(response, Response) and not websocket.link.is_over:
-                    await deny(websocket.link, websocket.scope, response)
+                link = websocket.link
+                if isinstance(response, Response) and link.is_open:
+                    # No answer can be sent any more: the code for its status says what it can.
+                    link.fail(*closing_for(HTTPError(max(400, response.status_code), _said(error))))
+                elif isinstance(response, Response) and not link.is_over:
+                    await deny(link, websocket.scope, response)
 
         return talk
 
     def _is_late(self, scope: Scope) -> bool:
         return False  # who mounts an app of FastAPI's runs its lifespan, or means it not to run
+
+
+def _said(error: Exception) -> str | None:
+    """What an error tells the client."""
+    return str(error.detail) if isinstance(error, StarletteHTTPException) else None
 
 
 async def _refuse(websocket: Any) -> None:

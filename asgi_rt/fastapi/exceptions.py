@@ -2,7 +2,7 @@
 
 import http.client
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypeAlias
 
 from asgi_rt.errors import WebSocketClosed
 
@@ -77,13 +77,8 @@ class DependencyScopeError(FastAPIError):
     """A dependency that outlives one that it depends on."""
 
 
-class EndpointContext(TypedDict, total=False):
-    """Whose declaration an error belongs to."""
-
-    function: str
-    path: str
-    file: str
-    line: int
+EndpointContext: TypeAlias = dict[str, Any]
+"""Whose declaration an error belongs to: `function`, `path`, `file`, `line`."""
 
 
 class ValidationException(Exception):
@@ -98,14 +93,14 @@ class ValidationException(Exception):
     ) -> None:
         self._errors = errors
         self.body = body
-        self.endpoint_ctx: EndpointContext = endpoint_ctx or {}
+        self.endpoint_ctx = endpoint_ctx or {}
 
     def errors(self) -> Sequence[Any]:
         """Each error as pydantic tells it: `type`, `loc`, `msg`, `input`."""
         return self._errors
 
     def __str__(self) -> str:
-        count, where = len(self._errors), dict(self.endpoint_ctx)
+        count, where = len(self._errors), self.endpoint_ctx
         told = f"{count} validation error{'s' * (count != 1)}:"
         lines = [told, *(f"  {error}" for error in self._errors)]
         if {"function", "file", "line"} <= where.keys():

@@ -11,6 +11,7 @@ from asgi_rt.fastapi.responses import EventSourceResponse
 from asgi_rt.http.headers import HeadersLike, raw_headers
 from asgi_rt.http.streaming import Source
 from asgi_rt.sse import stream
+from asgi_rt.sse.framing import Event, encode
 
 __all__ = [
     "KEEPALIVE_COMMENT",
@@ -101,7 +102,8 @@ def write_block(fields: Iterable[tuple[str, Any]], end: str = "\n") -> bytes:
 
 
 class ItemEventStream(stream.EventStream):
-    """What a generator yields, as events: a ServerSentEvent, or the data of one.
+    """What a generator yields, as events: a ServerSentEvent, an Event of asgi_rt, or the data of
+    one.
 
     `encode_data` makes one line of JSON of an item. Pings, disconnects, the time that a client may
     take and the end of the server are as in the `EventStream` it is, but for the hint to reconnect,
@@ -128,4 +130,6 @@ class ItemEventStream(stream.EventStream):
         # Asked of every item, and pydantic's own answer to it takes 0.14 us of 2.
         if type(item) is not dict and isinstance(item, ServerSentEvent):
             return item.encode()
+        if isinstance(item, Event):
+            return encode(item)
         return b"data: %b\n\n" % self._encode_data(item)

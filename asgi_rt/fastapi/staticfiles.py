@@ -2,13 +2,11 @@
 
 import os
 import stat
-from functools import partial
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
-from anyio import to_thread
-
 from asgi_rt.asgi import Receive, Scope, Send
+from asgi_rt.fastapi.concurrency import run_in_threadpool
 from asgi_rt.fastapi.exceptions import HTTPException
 from asgi_rt.fastapi.requests import HTTPConnection
 from asgi_rt.fastapi.responses import FileResponse, RedirectResponse, Response
@@ -60,17 +58,17 @@ class StaticFiles:
         """The response for a path below the directory. A subclass may give another."""
         if scope["method"] not in ("GET", "HEAD"):
             raise HTTPException(405, headers={"Allow": "GET, HEAD"})
-        look = partial(to_thread.run_sync, self.lookup_path)
-        found, status = await look(path)
+        found, status = await run_in_threadpool(self.lookup_path, path)
         if self.html and status is not None and stat.S_ISDIR(status.st_mode):
-            found, status = await look(os.path.join(path, "index.html"))
+            index = os.path.join(path, "index.html")
+            found, status = await run_in_threadpool(self.lookup_path, index)
             if _is_file(status) and not scope["path"].endswith("/"):
                 url = HTTPConnection(scope).url
                 return RedirectResponse(url.replace(path=url.path + "/"))
         if _is_file(status):
             return FileResponse(found)
         if self.html:
-            found, status = await look("404.html")
+            found, status = await run_in_threadpool(self.lookup_path, "404.html")
             if _is_file(status):
                 return FileResponse(found, 404)
         raise HTTPException(404)

@@ -54,14 +54,12 @@ class WebSocket(HTTPConnection, PlainWebSocket):  # pyright: ignore[reportIncomp
     @property
     def client_state(self) -> WebSocketState:
         """How far the client is."""
-        lifecycle = self.link.lifecycle
-        return _STATES[State.CLOSED if self.link.is_over else lifecycle.client]
+        return _STATES[State.CLOSED if self.link.is_over else self.link.lifecycle.client]
 
     @property
     def application_state(self) -> WebSocketState:
         """How far the app is."""
-        lifecycle = self.link.lifecycle
-        return _STATES[State.CLOSED if self.link.is_over else lifecycle.app]
+        return _STATES[State.CLOSED if self.link.is_over else self.link.lifecycle.app]
 
     async def accept(  # pyright: ignore[reportIncompatibleMethodOverride] - Starlette's arguments
         self, subprotocol: str | None = None, headers: Any = None

@@ -1,18 +1,20 @@
 """The app, as far as no comparison with FastAPI can say it."""
 
 import inspect
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from fakes import FakeServer
 
 from asgi_rt import HTTPError
-from asgi_rt.fastapi import APIRouter, FastAPI, Request, WebSocket
+from asgi_rt.fastapi import APIRouter, Body, FastAPI, Request, WebSocket
 from asgi_rt.fastapi.responses import PlainTextResponse
 from asgi_rt.fastapi.routing import APIRoute
-from asgi_rt.testing import AsyncTestClient, ConnectionClosed
+from asgi_rt.testing import AsyncTestClient, ConnectionClosed, TestClient
 
 
 def logging_lifespan(log: list[str], name: str) -> Any:
@@ -182,3 +184,42 @@ def test_a_subclass_may_register_otherwise():
     (route,) = app.routes
     assert isinstance(route, APIRoute)
     assert route.path == "/v1/a"
+
+
+def test_an_app_that_hides_its_openapi_document_hides_the_other_one_as_well():
+    with TestClient(FastAPI(openapi_url=None)) as client:
+        assert client.get("/asyncapi.json").status_code == 404
+        assert client.get("/openapi.json").status_code == 404
+
+
+def test_a_body_larger_than_max_body_size_is_refused():
+    app = FastAPI(max_body_size=10)
+
+    @app.post("/")
+    async def echo(body: Annotated[dict[str, int], Body()]) -> dict[str, int]:
+        return body
+
+    with TestClient(app) as client:
+        assert client.post("/", json={"a": 1}).json() == {"a": 1}
+        refused = client.post("/", json={"a": 1, "b": 2, "c": 3})
+        assert refused.status_code == 413
+        assert refused.json() == {"detail": "the request body is larger than 10 bytes"}
+
+
+def test_without_pydantic_the_import_names_the_extra():
+    script = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "pydantic":
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Missing())
+try:
+    import asgi_rt.fastapi
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == (
+        'asgi_rt.fastapi needs the package pydantic: run pip install "asgi-rt[fastapi]"'
+    ), done.stderr

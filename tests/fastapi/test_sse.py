@@ -12,8 +12,10 @@ import sse_starlette as real_starlette
 from fakes import FakeServer
 from pydantic import BaseModel, ValidationError
 
-from asgi_rt.fastapi import sse, sse_starlette
+from asgi_rt import Event
+from asgi_rt.fastapi import FastAPI, sse, sse_starlette
 from asgi_rt.fastapi.responses import EventSourceResponse
+from asgi_rt.fastapi.testclient import TestClient
 
 ENDS_WITHIN = 10  # seconds; guards only against hanging
 FIELDS: list[dict[str, Any]] = [
@@ -263,3 +265,15 @@ async def test_the_end_of_the_server_sets_the_event():
     assert b"going down" in response.encode_farewell()
     assert going_down.is_set()
     await sent(response)
+
+
+def test_a_handler_may_yield_the_events_of_the_framework_as_well():
+    app = FastAPI()
+
+    @app.get("/", response_class=EventSourceResponse)
+    async def events():
+        yield Event({"n": 1}, event="tick", id="7")
+        yield {"n": 2}
+
+    with TestClient(app) as client:
+        assert client.get("/").text == 'event: tick\nid: 7\ndata: {"n":1}\n\ndata: {"n": 2}\n\n'

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from asgi_rt.errors import LifecycleError
-from asgi_rt.fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from asgi_rt.fastapi import FastAPI, HTTPException, WebSocket, WebSocketDisconnect
 from asgi_rt.fastapi.responses import JSONResponse
 from asgi_rt.fastapi.testclient import TestClient, WebSocketDenialResponse
 from asgi_rt.fastapi.websockets import WebSocketState
@@ -219,3 +219,16 @@ def test_denial_without_a_server_that_can_is_an_error(connect):
     with pytest.raises(WebSocketDisconnect), connect(handler, denial_response=False):
         pass
     assert "cannot send a response" in str(errors[0])
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 1008), (403, 1008), (503, 1013), (418, 1008)])
+def test_an_http_exception_after_the_handshake_closes_with_the_code_for_its_status(
+    connect, status, code
+):
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        raise HTTPException(status, "not you")
+
+    with connect(handler) as session, pytest.raises(WebSocketDisconnect) as closed:
+        session.receive_text()
+    assert (closed.value.code, closed.value.reason) == (code, "not you")

@@ -15,13 +15,17 @@ _COMPRESSED = (
 
 
 class GZipMiddleware(CompressionMiddleware):
-    """Compresses responses of `minimum_size` bytes and streams by gzip, where that makes sense."""
+    """Compresses responses of `minimum_size` bytes and streams by gzip, where that makes sense.
+
+    What takes long runs in worker threads in any case, without a `thread_minimum_size`.
+    """
 
     def __init__(
         self,
         app: ASGIApp,
         minimum_size: int = 500,
         compresslevel: int = 9,
+        thread_minimum_size: int = 0,
         *,
         exclude_content_types: Iterable[str] = tuple(_COMPRESSED.split()),
     ) -> None:

@@ -16,10 +16,7 @@ class TrustedHostMiddleware(PlainTrustedHostMiddleware):
     """Answers 400 for hosts that are not listed, and for what is no host; None lists every host."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        allowed_hosts: Collection[str] | None = None,
-        www_redirect: bool = True,
+        self, app: ASGIApp, allowed_hosts: Collection[str] | None = None, www_redirect: bool = True
     ) -> None:
         hosts = ("*",) if allowed_hosts is None else allowed_hosts
         super().__init__(app, allowed_hosts=hosts, www_redirect=www_redirect)
