@@ -8,8 +8,7 @@ from typing import Any
 
 import asgi_rt
 from asgi_rt.errors import AsgiRtError
-from asgi_rt.routing import Router
-from asgi_rt.server.routes import format_routes
+from asgi_rt.server.routes import format_routes, has_routes
 from asgi_rt.server.target import load_app, search_in
 
 __all__ = ["main"]
@@ -154,7 +153,7 @@ def _run(parser: argparse.ArgumentParser, target: str, **options: Any) -> None:
 def _routes(target: str, app_dir: str, *, factory: bool) -> None:
     search_in(app_dir)
     app = load_app(target, factory=factory)
-    if not isinstance(app, Router):
+    if not has_routes(app):
         kind = type(app).__qualname__
         raise AsgiRtError(f"{target} has no routes to print: it is a {kind}, not an asgi_rt App")
     print(format_routes(app))

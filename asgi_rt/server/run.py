@@ -158,13 +158,16 @@ def _log_config(level: str) -> dict[str, Any]:
 
 def _agree_on_grace(app: Any, grace: float | None) -> float:
     """Give the app, and the apps mounted in it, the grace that was asked for; say what holds."""
-    if not isinstance(app, App):
-        return _DEFAULT_GRACE if grace is None else grace
-    if grace is not None:
-        app.grace = app.background.grace = grace
-        for mount in app.mounts:
-            _agree_on_grace(mount.app, grace)
-    return app.grace
+    if isinstance(app, App):
+        if grace is not None:
+            app.grace = app.background.grace = grace
+            for mount in app.mounts:
+                _agree_on_grace(mount.app, grace)
+        return app.grace
+    if isinstance(getattr(app, "grace", None), int | float):  # the adapter's FastAPI has one
+        app.grace = app.grace if grace is None else grace
+        return float(app.grace)
+    return _DEFAULT_GRACE if grace is None else grace
 
 
 class _Server(Server):

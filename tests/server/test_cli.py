@@ -56,6 +56,22 @@ def test_routes_of_what_a_factory_makes(capsys):
     assert "served:endless" in capsys.readouterr().out
 
 
+def test_routes_of_the_apps_of_fastapi(capsys):
+    tables = []
+    for name in ("app", "real"):
+        assert main(["routes", f"served_fastapi:{name}", "--app-dir", str(HERE)]) == 0
+        tables.append([line.split() for line in capsys.readouterr().out.splitlines()][1:])
+    leaf = ["GET", "/inner/leaf", "leaf", "served_fastapi:leaf"]
+    ported, real = tables
+    assert ported == [
+        leaf,
+        ["GET", "/items/{item_id}", "item", "served_fastapi:item"],
+        ["websocket", "/chat", "chat", "served_fastapi:chat"],
+    ]
+    below = [[each[0], f"/ported{each[1]}", *each[2:]] for each in ported]
+    assert real == [leaf, *below, ["POST", "/items/{item_id}", "item", "served_fastapi:item"]]
+
+
 def test_routes_needs_an_asgi_rt_app(capsys):
     assert "it is a function" in fails_with(capsys, "routes", "served:foreign")
 

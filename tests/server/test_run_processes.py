@@ -21,6 +21,11 @@ def test_the_grace_reaches_the_app_and_what_is_mounted_in_it(start):
     assert graces == {"grace": 2.5, "background": 2.5, "inner": 2.5}
 
 
+def test_the_grace_reaches_an_app_of_the_adapter(start):
+    server = start(*RUN, "served_fastapi:app", "--port", "0", "--grace", "2.5")
+    assert httpx2.get(f"{server.url}/items/1").json() == 2.5
+
+
 def test_the_app_keeps_its_own_grace_where_none_is_given(start):
     server = start(*RUN, "served:make_app", "--factory", "--port", "0")
     graces = httpx2.get(f"{server.url}/health").json()
