@@ -8,6 +8,7 @@ import anyio
 import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from asgi_rt import App, Event
@@ -351,23 +352,24 @@ async def test_an_endpoint_of_starlette_may_return_a_stream():
         assert (await client.get("/rt/events")).text == "data: x\n\n"
 
 
-async def test_fastapi_makes_a_500_of_our_errors_unless_it_is_told():
+async def test_an_error_before_the_first_event_is_answered_or_the_handlers():
     namespace = example("In FastAPI and Starlette")
 
     async def fails():
         raise HTTPError(403)
         yield
 
+    async def teapot(request, error):
+        return PlainTextResponse("teapot", 418)
+
     statuses = []
-    for handler in (None, namespace["problem"]):
-        api = FastAPI()
-        if handler is not None:
-            api.add_exception_handler(HTTPError, handler)
+    for handlers in ({}, {HTTPError: teapot}):
+        api = FastAPI(exception_handlers=handlers)
 
         @api.get("/events")
         async def events():
-            return namespace["Events"](EventStream(fails()))
+            return namespace["EventSourceResponse"](fails())
 
-        async with AsyncTestClient(api, raise_server_exceptions=False) as client:
+        async with AsyncTestClient(api) as client:
             statuses.append((await client.get("/events")).status_code)
-    assert statuses == [500, 403]
+    assert statuses == [403, 418]
