@@ -95,6 +95,16 @@ class Inbox:
 
         Raises ClientDisconnected when the client left before the body was complete.
         """
+        if not (self._stash or self._receiving or self._is_told_all):
+            # Nothing is kept, and nobody else receives: not by way of the stash, which takes 0.7 us
+            # more, of the 4 in which a small body is read.
+            self._body_wanted = True
+            message = await self._received()
+            if message["type"] == "http.request":
+                more = message.get("more_body", False)
+                self._complete = not more
+                return message.get("body", b""), more
+            self.is_disconnected = True
         while (message := self._take()) is None:
             if self._complete:
                 return b"", False
@@ -102,6 +112,10 @@ class Inbox:
                 raise ClientDisconnected("the client disconnected before its request was complete")
             await self._advance()
         return message.get("body", b""), message.get("more_body", False)
+
+    @property
+    def _is_told_all(self) -> bool:
+        return self._complete or self._overrun or self.is_disconnected
 
     @property
     def is_exhausted(self) -> bool:
@@ -188,14 +202,16 @@ class Inbox:
         """Receive one message, or wait for the task that is receiving already."""
         if self._receiving:
             await self._wait_for_change()
-            return
+        else:
+            self._accept(await self._received())
+
+    async def _received(self) -> Message:
         self._receiving = True
         try:
-            message = await self._receive()
+            return await self._receive()
         finally:
             self._receiving = False
             self._wake()
-        self._accept(message)
 
     def _accept(self, message: Message) -> None:
         if message["type"] != "http.request":
