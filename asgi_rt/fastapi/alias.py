@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, spec_from_loader
 from types import FrameType, ModuleType
 from typing import Any, Final
@@ -20,6 +20,11 @@ _RENAMED: Final = {
     ("starlette.applications", "Starlette"): "FastAPI",
     ("starlette.exceptions", "HTTPException"): "StarletteHTTPException",
 }
+_BORROWED: Final = (
+    *("starlette._utils", "starlette.authentication", "starlette.config"),
+    *("starlette.middleware.authentication", "starlette.middleware.sessions"),
+)
+"""Modules of Starlette's that stand on names the adapter has: its own, where it is installed."""
 
 
 def _target(name: str) -> str | None:
@@ -32,6 +37,16 @@ def _target(name: str) -> str | None:
         return target if find_spec(target) else None
     except ModuleNotFoundError:  # what stands before the last dot is no package
         return None
+
+
+def _borrowed(name: str) -> ModuleSpec | None:
+    """Where Starlette has the module itself."""
+    spec = PathFinder.find_spec("starlette") if name in _BORROWED else None
+    if spec is None:
+        return None
+    inner = name.split(".")[1:-1]
+    places = ["/".join((place, *inner)) for place in spec.submodule_search_locations or ()]
+    return PathFinder.find_spec(name, places)
 
 
 class _Facade(ModuleType):
@@ -53,7 +68,8 @@ class _Facade(ModuleType):
             raise error(_missing(f"{self.__name__}.{name}", top)) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, _Facade) or name.startswith("__"):  # the import system's
+        is_submodule = getattr(value, "__name__", None) == f"{self.__name__}.{name}"
+        if is_submodule or name.startswith("__"):  # the import system's
             super().__setattr__(name, value)
         else:
             setattr(self.__dict__["_target"], name, value)
@@ -84,9 +100,12 @@ class _Finder(MetaPathFinder, Loader):
         top = fullname.partition(".")[0]
         if top not in _VERSIONS:
             return None
-        if _target(fullname) is None:
+        if _target(fullname) is not None:
+            return spec_from_loader(fullname, self, is_package=True)
+        spec = _borrowed(fullname)
+        if spec is None:
             raise ModuleNotFoundError(_missing(fullname, top), name=fullname)
-        return spec_from_loader(fullname, self, is_package=True)
+        return spec
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         target = _target(spec.name)
@@ -123,8 +142,9 @@ class Alias:
         if not self.is_installed:
             return
         sys.meta_path.remove(self._finder)
-        for name in [name for name, module in sys.modules.items() if isinstance(module, _Facade)]:
-            del sys.modules[name]
+        for name, module in [*sys.modules.items()]:
+            if isinstance(module, _Facade) or name in _BORROWED:
+                del sys.modules[name]
         self.is_installed = False
 
 

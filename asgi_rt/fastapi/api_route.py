@@ -7,13 +7,13 @@ scope are closed before the response is sent, those of request scope after its b
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, TypeAlias
 
 from asgi_rt.asgi import Send
 from asgi_rt.fastapi.concurrency import run_in_threadpool
 from asgi_rt.fastapi.datastructures import DefaultPlaceholder
-from asgi_rt.fastapi.dependencies.plan import Solved
+from asgi_rt.fastapi.dependencies.plan import Plan, Solved
 from asgi_rt.fastapi.encoders import encode_item
 from asgi_rt.fastapi.exceptions import (
     FastAPIError,
@@ -62,7 +62,7 @@ class APIRoute(PathOperation):
 
         async def handle(request: Request) -> Any:
             stacks = request.scope[_REQUEST_STACK], request.scope[_FUNCTION_STACK]
-            return await self._respond(request, *stacks)
+            return await self._respond(self.current_plan(), request, *stacks)
 
         return handle
 
@@ -124,10 +124,11 @@ class APIRoute(PathOperation):
     # The whole way
 
     async def _serve_whole(self, request: Request, send: Send) -> None:
-        if self.current_plan().yields:
-            await self._serve_between(self._respond, request, send)
+        plan = self.current_plan()  # once: another thread may change the overrides
+        if plan.yields:
+            await self._serve_between(partial(self._respond, plan), request, send)
         else:
-            await deliver(await self._respond(request), request, send)
+            await deliver(await self._respond(plan, request), request, send)
 
     def _serve_by(self, handle: Handler) -> Serve:
         async def respond(request: Request, *stacks: AsyncExitStack) -> Any:
@@ -154,11 +155,12 @@ class APIRoute(PathOperation):
 
     async def _respond(
         self,
+        plan: Plan,
         request: Request,
         request_stack: AsyncExitStack | None = None,
         function_stack: AsyncExitStack | None = None,
     ) -> Any:
-        solved = await self.current_plan().solve(
+        solved = await plan.solve(
             request, request_stack=request_stack, function_stack=function_stack
         )
         if solved.errors:

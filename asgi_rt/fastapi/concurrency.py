@@ -1,5 +1,7 @@
 """Sync code for an event loop: in worker threads, as many as anyio's limiter allows."""
 
+import asyncio
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
@@ -31,6 +33,34 @@ async def iterate_in_threadpool(iterator: Iterable[T]) -> AsyncGenerator[T, None
         yield item
 
 
+class _InThreads:
+    """A sync context manager that is entered once at most, and left if it was, once.
+
+    asyncio, unlike anyio, cancels a task that waits for a thread, which goes on all the same. So
+    each thread waits for the one before it.
+    """
+
+    def __init__(self, cm: AbstractContextManager[Any]) -> None:
+        self._cm = cm
+        self._lock = threading.Lock()
+        self._is_open = False
+        self._is_over = False
+
+    def enter(self) -> Any:
+        with self._lock:
+            if self._is_over:  # nobody waits for this thread any more
+                return None
+            value = self._cm.__enter__()
+            self._is_open = True
+            return value
+
+    def leave(self, *error: Any) -> bool:
+        with self._lock:
+            self._is_over = True
+            is_open, self._is_open = self._is_open, False
+            return is_open and bool(self._cm.__exit__(*error))
+
+
 @asynccontextmanager
 async def contextmanager_in_threadpool(cm: AbstractContextManager[T]) -> AsyncGenerator[T, None]:
     """A sync context manager as an async one, entered and left in worker threads.
@@ -38,22 +68,35 @@ async def contextmanager_in_threadpool(cm: AbstractContextManager[T]) -> AsyncGe
     It is left on every way out, shielded, and without waiting for a place among the threads:
     whoever holds them may be waiting for what it would give back.
     """
-    value = await run_in_threadpool(cm.__enter__)
+    manager = _InThreads(cm)
+    try:
+        value = await run_in_threadpool(manager.enter)
+    except asyncio.CancelledError as error:
+        await _leave(manager, type(error), error, error.__traceback__)
+        raise
     try:
         yield value
     except BaseException as error:
-        if not await _leave(cm, type(error), error, error.__traceback__):
+        if not await _leave(manager, type(error), error, error.__traceback__):
             raise
     else:
-        await _leave(cm, None, None, None)
+        await _leave(manager, None, None, None)
 
 
-async def _leave(cm: AbstractContextManager[Any], *error: Any) -> bool:
-    is_handled: bool | None = False
-    with anyio.CancelScope(shield=True):
-        place = anyio.CapacityLimiter(1)
-        is_handled = await anyio.to_thread.run_sync(cm.__exit__, *error, limiter=place)
-    return bool(is_handled)
+async def _leave(manager: _InThreads, *error: Any) -> bool:
+    is_handled: bool = False
+    cancelled: asyncio.CancelledError | None = None
+    while True:
+        with anyio.CancelScope(shield=True):
+            place = anyio.CapacityLimiter(1)
+            try:
+                is_handled = await anyio.to_thread.run_sync(manager.leave, *error, limiter=place)
+            except asyncio.CancelledError as cancellation:
+                cancelled = cancellation
+                continue
+        if cancelled is not None:
+            raise cancelled
+        return is_handled
 
 
 async def run_until_first_complete(*calls: tuple[Callable[..., Awaitable[Any]], Any]) -> None:

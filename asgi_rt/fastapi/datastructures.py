@@ -13,7 +13,8 @@ from asgi_rt.http.headers import raw_headers
 from asgi_rt.http.uploads import Upload
 
 __all__ = ["URL", "Address", "Default", "DefaultPlaceholder", "FormData", "Headers"]
-__all__ += ["ImmutableMultiDict", "MutableHeaders", "QueryParams", "State", "URLPath", "UploadFile"]
+__all__ += ["ImmutableMultiDict", "MutableHeaders", "QueryParams", "Secret", "State", "URLPath"]
+__all__ += ["UploadFile"]
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -74,7 +75,8 @@ class QueryParams(ImmutableMultiDict[str]):
 class Headers(PlainHeaders):
     """Header fields: of a mapping, of the pairs of a message, or of a scope. Names in any case.
 
-    `keys()`, `values()` and `items()` have repeated names repeatedly.
+    What is changed here is changed in the scope, or in the message that is given as one. `keys()`,
+    `values()` and `items()` have repeated names repeatedly.
     """
 
     __slots__ = ()
@@ -86,7 +88,9 @@ class Headers(PlainHeaders):
         scope: Scope | None = None,
     ) -> None:
         given = raw_headers(headers) if raw is None else raw
-        super().__init__(given if scope is None else [*scope["headers"]])
+        if scope is not None:
+            given = scope["headers"] = [*scope["headers"]]
+        super().__init__(given)
 
     def items(self) -> Any:
         return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw]
@@ -133,6 +137,22 @@ class MutableHeaders(Headers, PlainMutableHeaders):
         return self.mutablecopy().__ior__(fields)
 
     add_vary_header = PlainMutableHeaders.vary
+
+
+class Secret:
+    """Text that tracebacks do not show."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "Secret('**********')"
+
+    def __str__(self) -> str:
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
 
 
 class State:

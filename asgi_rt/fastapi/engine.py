@@ -53,6 +53,7 @@ class Table:
     def build(self) -> None:
         """Read the routes."""
         routes = self.routes
+        version = routes.version  # before: a thread may add routes meanwhile
         tree: Tree[BaseRoute] = Tree(Precedence.FIRST)
         for route in routes:
             if route.path.startswith("/") or isinstance(route, Mount):
@@ -67,7 +68,7 @@ class Table:
                     if found is not None and found[0].path == route.path:
                         literals.setdefault(route.path, {}).setdefault(method, found[0])
         self.literals = literals
-        self.version = routes.version
+        self.version = version
 
     def find(self, path: str, method: str) -> Match | None:
         """What answers a path below the mount point."""

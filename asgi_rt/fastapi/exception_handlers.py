@@ -1,6 +1,7 @@
 """What errors become, unless the app says otherwise."""
 
-from typing import Any
+import json
+from typing import Any, Final
 
 from asgi_rt.codec import dump_json
 from asgi_rt.fastapi.encoders import jsonable_encoder
@@ -8,6 +9,8 @@ from asgi_rt.fastapi.exceptions import StarletteHTTPException, ValidationExcepti
 from asgi_rt.fastapi.responses import JSONResponse, Response
 from asgi_rt.fastapi.websockets import WebSocket
 from asgi_rt.http.response import has_body
+
+_SAYABLE: Final = ("type", "loc", "msg")
 
 
 async def http_exception_handler(request: Any, exc: StarletteHTTPException) -> Response:
@@ -17,11 +20,16 @@ async def http_exception_handler(request: Any, exc: StarletteHTTPException) -> R
     return JSONResponse({"detail": exc.detail}, exc.status_code, exc.headers)
 
 
-async def request_validation_exception_handler(
-    request: Any, exc: ValidationException
-) -> JSONResponse:
-    """A 422 with all the errors."""
-    return JSONResponse({"detail": jsonable_encoder(exc.errors())}, 422)
+async def request_validation_exception_handler(request: Any, exc: ValidationException) -> Response:
+    """A 422 with all the errors, and with what was sent, as far as JSON can say it."""
+    errors = exc.errors()
+    try:
+        return JSONResponse({"detail": jsonable_encoder(errors)}, 422)
+    except (ValueError, RecursionError):
+        # NaN, lone surrogates, bytes that are no text, and what is nested too deep: a client that
+        # sends those is told what is wrong too, and does not crash anything.
+        told = [{name: each[name] for name in _SAYABLE} | {"input": None} for each in errors]
+        return Response(json.dumps({"detail": told}), 422, media_type="application/json")
 
 
 async def websocket_request_validation_exception_handler(

@@ -62,9 +62,11 @@ class Overridable:
         overrides: dict[Any, Any] = self.overrider.dependency_overrides
         if not overrides:
             return self.plan
-        if self._replaced is None or self._replaced[0] != overrides:
-            self._replaced = (dict(overrides), self.make_plan(overrides))
-        return self._replaced[1]
+        replaced = self._replaced
+        if replaced is None or replaced[0] != overrides:
+            taken = dict(overrides)  # a test's own thread may change them at any time
+            replaced = self._replaced = (taken, self.make_plan(taken))
+        return replaced[1]
 
     def context(self, verb: str, scope: Scope) -> Any:
         """Where the handler stands, for the text of an error."""
@@ -103,15 +105,16 @@ class APIWebSocketRoute(Overridable, WebSocketRoute):
         self.options = options
 
     async def talk(self, websocket: WebSocket) -> None:
-        if not self.current_plan().yields:
-            await self._talk(websocket)
+        plan = self.current_plan()
+        if not plan.yields:
+            await self._talk(plan, websocket)
             return
         async with AsyncExitStack() as request_stack, AsyncExitStack() as function_stack:
-            await self._talk(websocket, request_stack, function_stack)
+            await self._talk(plan, websocket, request_stack, function_stack)
 
-    async def _talk(self, websocket: WebSocket, *stacks: AsyncExitStack) -> None:
+    async def _talk(self, plan: Plan, websocket: WebSocket, *stacks: AsyncExitStack) -> None:
         options = dict(zip(("request_stack", "function_stack"), stacks, strict=False))
-        solved = await self.current_plan().solve(websocket, **options)
+        solved = await plan.solve(websocket, **options)
         if solved.errors:
             context = self.context("WS", websocket.scope)
             raise WebSocketRequestValidationError(solved.errors, endpoint_ctx=context)

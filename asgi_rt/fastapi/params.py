@@ -100,9 +100,9 @@ class _Declared(_Base):  # type: ignore[misc]  # pyright: ignore[reportUntypedBa
 
 
 class Param(_Declared):
-    """A parameter outside of the body."""
+    """A parameter outside of the body: one of the query, unless a subclass says otherwise."""
 
-    in_: ParamTypes
+    in_ = ParamTypes.query
 
     def __init__(self, default: Any = Undefined, **keywords: Unpack[Keywords]) -> None:
         super().__init__(default, keywords)

@@ -2,9 +2,11 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
-from functools import cached_property
+from enum import Enum
+from functools import cache, cached_property
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -16,10 +18,12 @@ from asgi_rt.fastapi.websockets import WebSocket
 from asgi_rt.handlers import handler_name, is_async
 from asgi_rt.http.response import Response
 from asgi_rt.routing.patterns import CONVERTERS, Converter, Pattern, parse_pattern
+from asgi_rt.routing.tree import Precedence, Tree
 from asgi_rt.serving import HeadWatch
 from asgi_rt.websocket.options import WebSocketOptions
 
-__all__ = ["BaseRoute", "Mount", "NoMatchFound", "Route", "WebSocketRoute", "deliver", "path_below"]
+__all__ = ["BaseRoute", "Match", "Mount", "NoMatchFound", "Route", "WebSocketRoute"]
+__all__ += ["deliver", "path_below"]
 
 _ANY_METHOD: Final = frozenset(
     ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -52,12 +56,35 @@ _CONVERTERS: Final[Mapping[str, Converter]] = {
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::([A-Za-z_][A-Za-z0-9_]*))?\}")
 
 
+class Match(Enum):
+    """What a route takes of a request: nothing, the path but not the method, or all of it."""
+
+    NONE = 0
+    PARTIAL = 1
+    FULL = 2
+
+
 class NoMatchFound(Exception):
-    """No route has that name and those parameters."""
+    """No route has that name and those parameters.
+
+    It is Starlette's exception as well, where that is loaded: a mount of Starlette's asks the
+    routes below it one by one, and at no other goes on to the next.
+    """
+
+    def __new__(cls, name: str, path_params: dict[str, Any]) -> Self:
+        kind: Any = cls
+        theirs: Any = getattr(sys.modules.get("starlette.routing"), "NoMatchFound", cls)
+        made: Self = super().__new__(cls if issubclass(cls, theirs) else _both(kind, theirs))
+        return made
 
     def __init__(self, name: str, path_params: dict[str, Any]) -> None:
         params = ", ".join(path_params)
-        super().__init__(f'No route exists for name "{name}" and params "{params}".')
+        Exception.__init__(self, f'No route exists for name "{name}" and params "{params}".')
+
+
+@cache
+def _both(ours: Any, theirs: Any) -> Any:
+    return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__})
 
 
 async def deliver(response: ASGIApp, request: Request, send: Send) -> None:
@@ -87,6 +114,8 @@ class BaseRoute:
     endpoint: Any
     methods: set[str] | None = None
     include_in_schema: bool = True
+    also: str | None = None
+    """What a client may speak to it besides `protocol`."""
 
     def __init__(self, path: str, endpoint: Any, name: str | None = None) -> None:
         self.path = path
@@ -109,7 +138,29 @@ class BaseRoute:
         made = copy(self)
         BaseRoute.__init__(made, prefix + self.path, self.endpoint, self.name)
         made.__dict__.pop("pattern", None)
+        made.__dict__.pop("_alone", None)
         return made
+
+    @cached_property
+    def _alone(self) -> Tree[Self]:
+        alone: Tree[Self] = Tree(Precedence.FIRST)
+        alone.put(self.pattern, "", self)
+        return alone
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """What it takes of a request, and what it adds to the scope.
+
+        For those who ask one route after another, as middleware does that wants to know its path;
+        the app itself looks a path up in all routes at once.
+        """
+        first, *segments = path_below(scope).split("/")
+        found = None if first else self._alone.find(segments, "")
+        if found is None or scope["type"] not in (self.protocol, self.also):
+            return Match.NONE, {}
+        params: dict[str, Any] = {**(scope.get("path_params") or {}), **found.params}
+        is_full = self.methods is None or scope["method"] in self.methods
+        added = {"endpoint": self.endpoint, "path_params": params}
+        return Match.FULL if is_full else Match.PARTIAL, added
 
     @property
     def param_convertors(self) -> Mapping[str, Converter]:
@@ -197,6 +248,8 @@ class WebSocketRoute(BaseRoute):
 class Mount(BaseRoute):
     """An ASGI application below a path."""
 
+    also = "websocket"
+
     def __init__(self, path: str, app: Any, name: str | None = None) -> None:
         assert path == "" or path.startswith("/"), "Routed paths must start with '/'"
         super().__init__(path.rstrip("/"), app, name or "")
@@ -206,6 +259,24 @@ class Mount(BaseRoute):
     def pattern(self) -> Pattern:
         """The path, parsed."""
         return parse_pattern(self.path, _CONVERTERS) if self.path else Pattern("", (), {})
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Those of the application, where it has some."""
+        routes: list[BaseRoute] = getattr(self.app, "routes", [])
+        return routes
+
+    @cached_property
+    def _alone(self) -> Tree[Self]:
+        alone: Tree[Self] = Tree(Precedence.FIRST)
+        alone.put_mount(self.pattern, self)
+        return alone
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, added = super().matches(scope)
+        if match is Match.NONE or not path_below(below := self.scope_of(scope)):
+            return Match.NONE, {}
+        return match, {**added, **{key: below[key] for key in ("app_root_path", "root_path")}}
 
     async def serve(self, request: Request, send: Send) -> None:
         """Hand a request on."""

@@ -14,13 +14,21 @@ from asgi_rt.fastapi.overridable import APIWebSocketRoute
 from asgi_rt.fastapi.params import Depends
 from asgi_rt.fastapi.path_operation import Responses, RouteOptions, Tags, generate_unique_id
 from asgi_rt.fastapi.responses import JSONResponse
-from asgi_rt.fastapi.routes import BaseRoute, Mount, NoMatchFound, Route, WebSocketRoute
+from asgi_rt.fastapi.routes import (
+    BaseRoute,
+    Match,
+    Mount,
+    NoMatchFound,
+    Route,
+    WebSocketRoute,
+)
 
 __all__ = [
     "APIRoute",
     "APIRouter",
     "APIWebSocketRoute",
     "BaseRoute",
+    "Match",
     "Mount",
     "NoMatchFound",
     "Route",
@@ -301,6 +309,8 @@ def _check_prefix(prefix: str) -> None:
 
 
 def _check_names(shared: Shared) -> None:
-    unknown = shared.keys() - Shared.__annotations__.keys()
+    # Subclasses hand on what Starlette has as well, which is mostly nothing.
+    given = {name for name, value in shared.items() if value is not None}
+    unknown = given - Shared.__annotations__.keys()
     if unknown:
         raise TypeError(f"a router has no option {min(unknown)!r}")

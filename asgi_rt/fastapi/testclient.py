@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, Self
 import httpx2
 
 from asgi_rt.asgi import ASGIApp, Message, Receive, Scope, Send
+from asgi_rt.errors import LifespanError
 from asgi_rt.fastapi.websockets import WebSocketDisconnect
 from asgi_rt.testing import ConnectionClosed, SyncExchange, SyncWebSocketConnection, WebSocketDenied
 from asgi_rt.testing import TestClient as PlainTestClient
@@ -109,12 +110,21 @@ def _wait_for_app(response: httpx2.Response) -> None:
     response.stream = _Body(SyncExchange.of(response))
 
 
+@contextmanager
+def _as_the_app_raised_it() -> Generator[None, None, None]:
+    try:
+        yield
+    except LifespanError as error:
+        raise error.__cause__ or error from None
+
+
 class TestClient(PlainTestClient):
     """An httpx2 client that talks to an app, which runs in a thread that lives as long.
 
-    `with` runs the app's lifespan. A request returns when the app is done with it, background tasks
-    included; `client.stream` returns at the head, and leaving it is a disconnect. It takes the
-    options of `asgi_rt.testing.TestClient` as well.
+    `with` runs the app's lifespan, each time in a loop of its own, and raises what it raises. A
+    request returns when the app is done with it, background tasks included; `client.stream` returns
+    at the head, and leaving it is a disconnect. It takes the options of
+    `asgi_rt.testing.TestClient` as well.
     """
 
     __test__ = False
@@ -145,10 +155,32 @@ class TestClient(PlainTestClient):
         self.app = app
         self.event_hooks["response"].insert(0, _wait_for_app)
 
+    def __enter__(self) -> Self:
+        self._begin_anew()  # for it may have been used before
+        with _as_the_app_raised_it():
+            return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            with _as_the_app_raised_it():
+                super().__exit__()
+        finally:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._transport.close()
+        self._transport = self._app_transport = self._make_transport()
+        self._state = type(self._state).UNOPENED
+
     def _noting(self, app: ASGIApp) -> ASGIApp:
         """The app, whose close before it accepts a handshake is noted: a server sends a 403."""
 
         async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+            root = scope.get("root_path", "")
+            if root:  # which Starlette's has in no path that was not asked for with it
+                scope["path"] = scope["path"][len(root) :]
+                scope["raw_path"] = scope["raw_path"][len(root) :]
+
             async def note(message: Message) -> None:
                 if message["type"] == "websocket.close":
                     self._refusals[dict(scope["headers"])[_KEY.encode()].decode()] = message

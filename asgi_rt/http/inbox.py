@@ -99,11 +99,11 @@ class Inbox:
             # Nothing is kept, and nobody else receives: not by way of the stash, which takes 0.7 us
             # more, of the 4 in which a small body is read.
             self._body_wanted = True
-            message = await self._received()
-            if message["type"] == "http.request":
-                more = message.get("more_body", False)
+            received = await self._received()
+            if received["type"] == "http.request":
+                more = received.get("more_body", False)
                 self._complete = not more
-                return message.get("body", b""), more
+                return received.get("body", b""), more
             self.is_disconnected = True
         while (message := self._take()) is None:
             if self._complete:

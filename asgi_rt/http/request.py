@@ -30,12 +30,13 @@ class Request(HTTPConnection):
 
     # Set on the class, so that a request that asks for none of them pays for none of them.
     _inbox: Inbox | None = None
-    _body: bytes | None = None
     _parts: list[bytes] | None = None
     _received: int = 0
     _is_streamed: bool = False
     _form: "Form | None" = None
     _form_lock: anyio.Lock | None = None
+    _body: bytes
+    """Missing until it was read: who wraps a request asks `hasattr` for it, as with Starlette's."""
     response: Any = None
     """What answers this request, once it is known. Its `head_sent` tells if it is too late."""
     has_form: bool = False
@@ -102,7 +103,7 @@ class Request(HTTPConnection):
             )
         self._refuse_declared(max_bytes)
         self._refuse_received(max_bytes)
-        if self._body is not None:
+        if hasattr(self, "_body"):
             if self._body:
                 yield self._body
             return
@@ -130,7 +131,7 @@ class Request(HTTPConnection):
         RuntimeError when `stream()` read it. After a wait that was cancelled it can be called
         again and has lost nothing.
         """
-        if self._body is not None:
+        if hasattr(self, "_body"):
             self._refuse_received(max_bytes)
             return self._body
         return await self._read_body(self._app_limit() if max_bytes is None else max_bytes)
@@ -142,14 +143,14 @@ class Request(HTTPConnection):
         parts = self._parts  # the request's own, so that other readers and later calls go on
         self._refuse_declared(max_bytes)
         self._refuse_received(max_bytes)
-        while self._body is None:
+        while not hasattr(self, "_body"):
             if self._is_streamed:
                 raise RuntimeError("the request body was already read by stream()")
             chunk, more = await inbox.chunk()
             parts.append(chunk)
             self._received += len(chunk)
             self._refuse_received(max_bytes)
-            if not more and self._body is None:
+            if not more and not hasattr(self, "_body"):
                 self._body = b"".join(parts)
                 parts.clear()
         return self._body

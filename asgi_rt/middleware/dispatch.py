@@ -180,7 +180,11 @@ class DispatchMiddleware:
         """Serve one connection; what is none, such as the lifespan, goes straight to the app."""
         if scope["type"] == "http" and self._dispatches:
             request = DispatchedRequest(scope, receive)
-            await _Exchange().run(self.app, self.dispatch_func, request, scope, send)
+            try:
+                await _Exchange().run(self.app, self.dispatch_func, request, scope, send)
+            finally:
+                if request.has_form:
+                    await request.aclose()
         elif scope["type"] == "websocket" and self._dispatches_websockets:
             await serve_websocket(
                 self.app, self.dispatch_websocket, Connection(scope), receive, send

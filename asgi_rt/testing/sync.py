@@ -144,11 +144,12 @@ class TestClient(httpx2.Client):
             lifespan_timeout=lifespan_timeout,
         )
         self.app = app
-        self._app_transport = SyncAppTransport(
+        self._make_transport: Callable[[], SyncAppTransport] = lambda: SyncAppTransport(
             AppTransport(app, server, lifespan=lifespan),
             LoopThread(backend, backend_options),
             close_timeout,
         )
+        self._app_transport = self._make_transport()
         options.setdefault("timeout", None)
         super().__init__(
             transport=self._app_transport, base_url=base_url, trust_env=False, **options

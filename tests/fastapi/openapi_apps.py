@@ -930,6 +930,16 @@ def models_that_are_configured(api: Any) -> Any:
 
         data: bytes
 
+    class Read(BaseModel):
+        model_config = ConfigDict(val_json_bytes="base64")
+
+        data: bytes
+
+    class Written(BaseModel):
+        model_config = ConfigDict(ser_json_bytes="base64")
+
+        data: bytes
+
     @made.post("/camel")
     def camel(body: Camel) -> Camel: ...
 
@@ -938,6 +948,12 @@ def models_that_are_configured(api: Any) -> Any:
 
     @made.post("/bytes")
     def data(body: Bytes) -> Bytes: ...
+
+    @made.post("/bytes-read")
+    def read(body: Read) -> Read: ...
+
+    @made.post("/bytes-written")
+    def written(body: Written) -> Written: ...
 
     return made
 

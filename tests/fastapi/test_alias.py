@@ -95,6 +95,36 @@ def test_what_is_not_there_is_told_where_it_is_imported(statement, missing):
     assert "take this import out" in said
 
 
+def test_starlettes_modules_that_need_no_more_than_the_adapter_are_its_own():
+    assert printed(
+        f"{ALIAS}import sys\n"
+        "import asgi_rt.fastapi.middleware as adapters\n"
+        "from fastapi import FastAPI, Request\n"
+        "from fastapi.testclient import TestClient\n"
+        "from starlette.authentication import AuthCredentials, SimpleUser, requires\n"
+        "from starlette.config import Config\n"
+        "from starlette.middleware.authentication import AuthenticationMiddleware\n"
+        "from starlette.middleware.sessions import SessionMiddleware\n"
+        "class Backend:\n"
+        "    async def authenticate(self, connection):\n"
+        "        if 'a' in connection.headers: return AuthCredentials(['in']), SimpleUser('ann')\n"
+        "app = FastAPI()\n"
+        "app.add_middleware(AuthenticationMiddleware, backend=Backend())\n"
+        "app.add_middleware(SessionMiddleware, secret_key='secret')\n"
+        "@app.get('/')\n"
+        "@requires('in')\n"
+        "async def count(request: Request):\n"
+        "    request.session['n'] = request.session.get('n', 0) + 1\n"
+        "    return [request.user.username, request.session['n']]\n"
+        "client = TestClient(app)\n"
+        "print(*(client.get('/', headers={'a': ''}).json() for _ in range(2)))\n"
+        "print(client.get('/').json(), Config()('NOTHING', default=5))\n"
+        "held.undo()\n"
+        "left = [name for name in sys.modules if name.startswith('starlette')]\n"
+        "print(left, vars(adapters).get('sessions'))"
+    ).split("\n") == ["['ann', 1] ['ann', 2]", "{'detail': 'Forbidden'} 5", "[] None"]
+
+
 def test_looking_for_a_name_is_no_import():
     assert (
         printed(

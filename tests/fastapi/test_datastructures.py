@@ -151,6 +151,25 @@ def test_headers_are_starlettes(read):
     same(read)
 
 
+@pytest.mark.parametrize("fields", [RAW, tuple(RAW)], ids=["list", "tuple"])
+def test_headers_of_a_message_are_changed_in_it(fields):
+    """As middleware does that adds to a response."""
+
+    def change(m: Any) -> Any:
+        message = {"headers": fields}
+        headers = m.MutableHeaders(scope=message)
+        headers.append("x", "1")
+        headers["a"] = "3"
+        del headers["b"]
+        return [message["headers"], fields]
+
+    same(change)
+
+
+def test_secret_is_starlettes():
+    same(lambda m: [m.Secret("hidden"), str(m.Secret("hidden")), bool(m.Secret(""))])
+
+
 def test_mutable_copy_is_apart():
     headers = Headers(raw=list(RAW))
     headers.mutablecopy()["a"] = "new"

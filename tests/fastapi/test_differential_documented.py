@@ -257,22 +257,3 @@ def test_a_traceback_is_shown_as_text():
     real, adapter = both(build, get(headers={"accept": "text/html"}))
     kinds = [dict(each["headers"])["content-type"] for each in (real, adapter)]
     assert kinds == ["text/html; charset=utf-8", "text/plain; charset=utf-8"]
-
-
-def test_a_client_is_entered_before_it_is_used():
-    for api in (REAL, ADAPTER):
-        app = api.FastAPI()
-
-        @app.get("/")
-        async def endpoint():
-            return 1
-
-        client = CLIENTS[api](app)
-        assert client.get("/").json() == 1
-        if api is REAL:
-            with client:
-                assert client.get("/").json() == 1
-        else:
-            with pytest.raises(RuntimeError, match="more than once"):
-                client.__enter__()
-            client.close()

@@ -511,3 +511,47 @@ def test_a_route_that_is_added_while_it_serves():
         return app
 
     compare(build, script(get("/added"), get("/add"), get("/added")))
+
+
+@differential(
+    get("/ask/items/5"),
+    get("/ask/items/x"),
+    get("/ask/sub"),
+    get("/ask/sub/a/b"),
+    get("/ask/chat/1"),
+    get("/ask/none"),
+    get("/ask/"),
+)
+def test_what_each_route_says_that_it_takes(api):
+    """Middleware asks, to call what it measures by the path of the route."""
+    app, sub = api.FastAPI(openapi_url=None), api.FastAPI(openapi_url=None)
+
+    @sub.get("/a/{b}")
+    async def below(b: str):
+        return b
+
+    @app.get("/items/{number:int}")
+    @app.post("/items/{text}")
+    async def item():
+        return "item"
+
+    @app.websocket("/chat/{number}")
+    async def chat(websocket: api.WebSocket):
+        await websocket.close()
+
+    @app.get("/ask/{path:path}")
+    async def ask_all(request: api.Request, path: str):
+        scope = {**request.scope, "path": f"/{path}", "path_params": {"old": 1}}
+        found = []
+        for scope["type"] in ("http", "websocket"):
+            for route in request.app.routes:
+                match, child = route.matches(scope)
+                assert (match is api.routing.Match.NONE) is (not child)
+                names = ("path_params", "root_path", "app_root_path")
+                added = {name: child[name] for name in names if name in child}
+                is_own = child.get("endpoint") in (None, item, chat, ask_all, sub)
+                found.append([route.path, match.name, added, is_own])
+        return [found, [len(route.routes) for route in app.routes if route.path == "/sub"]]
+
+    app.mount("/sub", sub)
+    return app

@@ -8,11 +8,14 @@ import pytest
 import starlette.exceptions
 import starlette.requests as theirs
 from fakes import http_scope
+from starlette.middleware.sessions import SessionMiddleware
 
 import asgi_rt.fastapi.requests as ours
 from asgi_rt.fastapi.datastructures import URLPath
 from asgi_rt.fastapi.exceptions import HTTPException
 from asgi_rt.fastapi.requests import ClientDisconnect, HTTPConnection, Request
+from asgi_rt.fastapi.responses import PlainTextResponse
+from asgi_rt.testing import AsyncTestClient
 
 
 def receiving(*chunks: bytes, leaves: bool = False) -> Any:
@@ -92,6 +95,21 @@ def test_what_a_middleware_puts_into_the_scope_is_an_attribute(name):
         getattr(HTTPConnection(http_scope()), name)
 
 
+async def test_session_that_is_read_makes_the_response_vary():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert Request(scope, receive).session == {}
+        await PlainTextResponse("")(scope, receive, send)
+
+    client = AsyncTestClient(SessionMiddleware(app, "secret"), lifespan=False)
+    assert (await client.get("/")).headers["vary"] == "Cookie"
+    await client.aclose()
+
+
+async def test_request_made_by_hand_needs_no_headers():
+    request = Request({"type": "http", "method": "POST"}, receiving(b"a"))
+    assert await request.body() == b"a"
+
+
 def test_state_is_kept_in_the_scope():
     scope = http_scope()
     Request(scope).state.user = "u"
@@ -133,6 +151,18 @@ async def test_json_is_the_standard_librarys(body):
     except ValueError as error:
         found = repr(error)
     assert found == expected
+
+
+async def test_body_may_be_replaced_where_starlette_keeps_it():
+    class Reversed(Request):
+        async def body(self, max_bytes: int | None = None) -> bytes:
+            if not hasattr(self, "_body"):
+                self._body = (await super().body(max_bytes))[::-1]
+            return self._body
+
+    request = Reversed(http_scope(), receiving(b"ab", b"c"))
+    assert [await request.body(), await request.body()] == [b"cba", b"cba"]
+    assert b"".join([chunk async for chunk in request.stream()]) == b"cba"
 
 
 async def test_request_without_receive_has_no_body():

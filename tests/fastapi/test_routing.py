@@ -87,6 +87,12 @@ def test_an_option_that_there_is_not_is_refused(use):
         use()
 
 
+def test_an_option_that_there_is_not_may_be_none():
+    """Subclasses hand on those of Starlette's."""
+    options: Any = {"default": None}
+    assert APIRouter(prefix="/a", **options).prefix == "/a"
+
+
 def test_a_name_that_no_route_has_is_told():
     with pytest.raises(NoMatchFound, match='name "other" and params "a"'):
         FastAPI().url_path_for("other", a=1)

@@ -140,3 +140,67 @@ def test_lifespan_runs_with_the_client():
     with TestClient(own):
         assert events == ["up"]
     assert events == ["up", "down"]
+
+
+def test_client_may_be_entered_again_and_used_between():
+    events: list[str] = []
+    own = FastAPI(
+        on_startup=[functools.partial(events.append, "up")],
+        on_shutdown=[functools.partial(events.append, "down")],
+    )
+    own.get("/")(lambda: events)
+    client = TestClient(own)
+    assert client.get("/").json() == []
+    with client:
+        assert client.get("/").json() == ["up"]
+    assert client.get("/").json() == ["up", "down"]
+    with client:
+        assert client.get("/").json() == ["up", "down", "up"]
+    client.close()
+    assert events == ["up", "down"] * 2
+    with pytest.raises(RuntimeError, match="closed"):
+        client.get("/")
+
+
+@pytest.mark.parametrize("phase", ["on_startup", "on_shutdown"])
+def test_error_of_the_lifespan_is_raised(phase):
+    def fail() -> None:
+        raise ValueError("no database")
+
+    options: dict[str, Any] = {phase: [fail]}
+    with pytest.raises(ValueError, match="no database"), TestClient(FastAPI(**options)):
+        pass
+
+
+def test_client_whose_app_fails_to_start_may_be_entered_again():
+    failures = [ValueError("no database")]
+
+    def start() -> None:
+        if failures:
+            raise failures.pop()
+
+    own = FastAPI(on_startup=[start])
+    client = TestClient(own)
+    with pytest.raises(ValueError, match="no database"), client:
+        pass
+    with client:
+        assert client.get("/openapi.json").status_code == 200
+
+
+@pytest.mark.parametrize("url", ["/root/who", "/who"])
+def test_path_of_the_url_is_the_whole_path_whatever_the_root(url):
+    root = FastAPI()
+
+    @root.get("/who")
+    async def path(request: Request) -> list[str]:
+        return [request.scope["path"], request.scope["raw_path"].decode(), str(request.url)]
+
+    @root.websocket("/who")
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(websocket.scope["path"])
+
+    with TestClient(root, root_path="/root") as client:
+        assert client.get(url).json() == [url, url, f"http://testserver{url}"]
+        with client.websocket_connect(url) as session:
+            assert session.receive_text() == url

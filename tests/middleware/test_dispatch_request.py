@@ -1,5 +1,6 @@
 """`dispatch(request, call_next)`: the request body, background work, context variables."""
 
+from contextlib import nullcontext
 from contextvars import ContextVar
 
 import anyio
@@ -181,6 +182,26 @@ async def test_what_stream_has_taken_is_gone_for_the_app():
     async with around(echo, dispatch) as client:
         assert (await sent(client, b"ab", b"cd")).content == b""
     assert b"".join(seen) == b"abcd"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_files_of_a_form_read_before_are_closed(fails):
+    files = []
+
+    async def dispatch(request, call_next):
+        files.append((await request.form())["file"])
+        if fails:
+            raise LookupError
+        return await call_next(request)
+
+    content = (
+        b'--B\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\na\r\n--B--\r\n'
+    )
+    headers = {"content-type": "multipart/form-data; boundary=B"}
+    async with around(deaf, dispatch) as client:
+        with pytest.raises(LookupError) if fails else nullcontext():
+            await sent(client, content, headers=headers)
+    assert files[0].file.closed
 
 
 async def test_a_form_read_before_is_there_for_the_app():

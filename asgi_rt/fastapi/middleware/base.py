@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from asgi_rt.asgi import Message, Receive, Scope, Send
+from asgi_rt.asgi import ASGIApp, Message, Receive, Scope, Send
 from asgi_rt.background import run_background
 from asgi_rt.fastapi.datastructures import FormData, MutableHeaders
 from asgi_rt.fastapi.requests import Request
@@ -12,7 +12,7 @@ from asgi_rt.http.forms import FormLimits
 from asgi_rt.middleware import dispatch as plain
 from asgi_rt.middleware.app_body import Asked
 
-__all__ = ["BaseHTTPMiddleware", "DispatchFunction", "RequestResponseEndpoint"]
+__all__ = ["ASGIApp", "BaseHTTPMiddleware", "DispatchFunction", "RequestResponseEndpoint"]
 
 RequestResponseEndpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 DispatchFunction: TypeAlias = Callable[[Request, RequestResponseEndpoint], Awaitable[Response]]
@@ -62,6 +62,10 @@ class BaseHTTPMiddleware(plain.DispatchMiddleware):
         """Serve one HTTP exchange; what is none goes straight to the app."""
         if scope["type"] == "http":
             request = _Request(scope, receive)
-            await _Exchange().run(self.app, self.dispatch_func, request, scope, send)
+            try:
+                await _Exchange().run(self.app, self.dispatch_func, request, scope, send)
+            finally:
+                if request.has_form:
+                    await request.aclose()
         else:
             await self.app(scope, receive, send)

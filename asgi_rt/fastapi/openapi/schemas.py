@@ -77,8 +77,10 @@ class _Generate(GenerateJsonSchema):
     def bytes_schema(self, schema: core_schema.BytesSchema) -> dict[str, Any]:
         # `format`, which pydantic gives, was how OpenAPI 3.0 told of bytes.
         made = super().bytes_schema(schema)
+        del made["format"]
         made["contentMediaType"] = "application/octet-stream"
-        if made.pop("format") != "binary":
+        config, is_written = self._config, self.mode == "serialization"
+        if (config.ser_json_bytes if is_written else config.val_json_bytes) == "base64":
             made["contentEncoding"] = "base64"
         return made
 
