@@ -1,6 +1,7 @@
 """Apps that are changed while they serve."""
 
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -46,16 +47,16 @@ def changing(monkeypatch: pytest.MonkeyPatch) -> FastAPI:
 
 def test_a_request_keeps_the_overrides_that_it_began_with(changing: FastAPI) -> None:
     changing.dependency_overrides[plain] = lambda: "other"
-    client = TestClient(changing)
-    assert client.get("/").json() == "other"
-    assert client.get("/").json() == "yielding"
+    with closing(TestClient(changing)) as client:
+        assert client.get("/").json() == "other"
+        assert client.get("/").json() == "yielding"
 
 
 def test_a_websocket_keeps_the_overrides_that_it_began_with(changing: FastAPI) -> None:
-    client = TestClient(changing)
-    for expected in ("plain", "yielding"):
-        with client.websocket_connect("/ws") as websocket:
-            assert websocket.receive_text() == expected
+    with closing(TestClient(changing)) as client:
+        for expected in ("plain", "yielding"):
+            with client.websocket_connect("/ws") as websocket:
+                assert websocket.receive_text() == expected
 
 
 def test_a_route_that_a_thread_adds_while_the_table_is_made_is_found(
@@ -82,6 +83,6 @@ def test_a_route_that_a_thread_adds_while_the_table_is_made_is_found(
         return find(self, path, method)
 
     monkeypatch.setattr(Table, "find", add_and_find)
-    client = TestClient(app)
-    assert client.get("/first").json() == 1
-    assert client.get("/late").json() == 2
+    with closing(TestClient(app)) as client:
+        assert client.get("/first").json() == 1
+        assert client.get("/late").json() == 2

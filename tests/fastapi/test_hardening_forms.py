@@ -1,5 +1,6 @@
 """The files of a form are closed by whoever had it read, on every way out."""
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -29,8 +30,8 @@ def test_files_that_a_middleware_has_read_are_closed(fails: bool) -> None:
         return file.size
 
     app.add_middleware(BaseHTTPMiddleware, dispatch=read)
-    client = TestClient(app, raise_server_exceptions=False)
-    response = client.post("/", files={"file": ("name", b"content")})
+    with closing(TestClient(app, raise_server_exceptions=False)) as client:
+        response = client.post("/", files={"file": ("name", b"content")})
     assert response.status_code == (500 if fails else 200)
     assert all(each.file.closed for each in files)
     assert len(files) == 2 - fails

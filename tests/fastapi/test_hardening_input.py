@@ -1,6 +1,8 @@
 """What no client may bring about: a 500 by what it sends, whatever that is."""
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ class Strict(BaseModel, extra="forbid"):
 
 
 @pytest.fixture
-def client() -> TestClient:
+def client() -> Iterator[TestClient]:
     app = FastAPI()
 
     @app.post("/model")
@@ -28,7 +30,8 @@ def client() -> TestClient:
     async def text(value: str = Body()) -> None:
         pass
 
-    return TestClient(app)
+    with closing(TestClient(app)) as client:
+        yield client
 
 
 @pytest.mark.parametrize(
