@@ -65,7 +65,7 @@ class EventSource(PulledSource):
     def pushes_to(self, sender: SteppedSender) -> None:
         self._sender = sender
         self.subscription.sink = self
-        if sends_from_anywhere(sender.send):
+        if sends_from_anywhere(sender.server_send):
             self._can_push = True
             self.subscription.encode = bodies(self._framing)
 
@@ -125,6 +125,14 @@ class EventSource(PulledSource):
             self.subscription.lane = None
             if not waits_for.done():
                 waits_for.set_result(None)
+
+    def carry_on(self, step: Any, waits_for: Any) -> None:
+        assert self._sender is not None
+        self._sender.carry_on(step, waits_for)
+
+    def fail(self, error: Exception) -> None:
+        assert self._sender is not None
+        self._sender.fail(error)
 
     # Frames
 

@@ -67,7 +67,7 @@ class Attachment(Pusher):
             await subscription.aclose()
             raise
         subscription.sink = self
-        if self.can_push:
+        if self.lane is not None:
             subscription.encode = sends(self._encode)
         self.tell(subscription.end)
         self.wake()
@@ -120,7 +120,7 @@ class Attachment(Pusher):
             self._begun = None
             self._is_sending = False
         if self.subscription.encode is not None and not self.subscription.is_over:
-            self.subscription.lane = self
+            self.subscription.lane = self.lane
 
     async def _next(self) -> Message | Gap | None:
         subscription = self.subscription

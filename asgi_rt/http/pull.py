@@ -127,7 +127,7 @@ class PulledSource(AsyncIterator[bytes]):
     def pushes_to(self, sender: Any) -> None:
         """The stream is sent by a `SteppedSender`; told before anything is asked of the source.
 
-        While that waits for the source, and neither `is_due` nor is `sending`, others may send by
+        While that waits for the source, and neither `is_due` nor is `under_way`, others may send by
         its `send`, as its `push` methods say.
         """
         raise NotImplementedError

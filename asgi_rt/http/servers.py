@@ -27,8 +27,8 @@ def waits_for_futures(receive: Receive) -> bool:
 def sends_from_anywhere(send: Send) -> bool:
     """Whether a `send` can be begun in one task and carried on in another, on asyncio.
 
-    It is a server's own, or one whose owner only passes on to that: it has the attribute
-    `sends_on`, which is the `send` it awaits, or None where that is not so just now.
+    It is a server's own, or one whose owner passes all messages on to that as they are: it has the
+    attribute `sends_on`, which is the `send` it awaits, or None where that is not so just now.
     """
     return _is_a_servers(send, "sends_on")
 

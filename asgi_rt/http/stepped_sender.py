@@ -146,7 +146,7 @@ class SteppedSender(Watch):
         For a source that waits for each of its items: looking first whether it has the next one
         ready, and stepping the send, would take 1 us longer for each.
         """
-        encode, send, items = self._body.encode, self.send, self._pull.items
+        encode, send, items = self._body.encode, self.server_send, self._pull.items
         if items is None:
             return item
         if chunk := encode(item):
@@ -162,12 +162,12 @@ class SteppedSender(Watch):
                 return item
             if chunk := encode(item):
                 self.sent_at = _clock()
-                self.sending = True
+                self.under_way = True
                 try:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 except OSError as error:
                     raise ClientDisconnected from error
-                self.sending = False
+                self.under_way = False
                 if self.is_due:
                     self.watch()
         return END
@@ -176,7 +176,7 @@ class SteppedSender(Watch):
 
     def carry_on(self, step: Any, waits_for: Any) -> None:
         """Run a send to its end that was begun in another task, and that waits for a future."""
-        self.sending = True
+        self.under_way = True
         self.sent_at = UNTIMED
         self.is_due = True
         self._pushed = (step, waits_for)
@@ -190,7 +190,7 @@ class SteppedSender(Watch):
                 await deliver(step, waits_for, self._pull, self._body.send_timeout)
             except OSError as error:
                 raise ClientDisconnected from error
-            self.sending = False
+            self.under_way = False
             self.sent_at = _clock()
         await super().attend()
 
@@ -237,9 +237,9 @@ class SteppedSender(Watch):
     async def _deliver(self, message: Message) -> bool:
         """Send one message, while the source may stand in a wait; whether it had to wait."""
         has_waited = False
-        self.sending = True
+        self.under_way = True
         try:
-            step: Any = self.send(message).__await__()
+            step: Any = self.server_send(message).__await__()
             try:
                 waits_for = next(step)
             except StopIteration:
@@ -252,7 +252,7 @@ class SteppedSender(Watch):
                 await deliver(step, waits_for, self._pull, timeout)
         except OSError as error:
             raise ClientDisconnected from error
-        self.sending = False
+        self.under_way = False
         self.sent_at = _clock()
         return has_waited
 
@@ -264,7 +264,7 @@ class SteppedSender(Watch):
         pending = self._pending
         try:
             await self.quiet()
-            if self.sending or self._inbox.is_disconnected:
+            if self.under_way or self._inbox.is_disconnected:
                 return False
             told = self._body.encode_error(error) if self.head_sent or pending else None
             if pending:

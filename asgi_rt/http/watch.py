@@ -32,8 +32,8 @@ class Watch:
     """Watches one stream for the task that pulls and sends it, here called the main task.
 
     That task calls `begin` and, on every way out, `end`; `watch` before it first waits; and, after
-    every wait but never while its source stands in one, `attend` if it `is_due`. It sets `sending`
-    and `sent_at` when it sends, to UNTIMED for a send that bounds its own time.
+    every wait but never while its source stands in one, `attend` if it `is_due`. It says when it
+    sends, by `under_way` and `sent_at`; UNTIMED for a send that bounds its own time.
     """
 
     __slots__ = (
@@ -54,15 +54,15 @@ class Watch:
         "_watcher",
         "head_sent",
         "is_due",
-        "send",
-        "sending",
         "sent_at",
+        "server_send",
+        "under_way",
     )
 
     def __init__(self, body: Body, *, inbox: Inbox, send: Send) -> None:
         self._body = body
         self._inbox = inbox
-        self.send = send
+        self.server_send = send
         self._task: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._beside: asyncio.Task[None] | None = None
@@ -78,7 +78,7 @@ class Watch:
         self._lifetime_ends = 0.0
         self.is_due = False
         """Whether the main task must `attend` before it goes on."""
-        self.sending = False
+        self.under_way = False
         """Whether a send is under way; it stays so when that failed."""
         self.sent_at = 0.0
         """When the last send began, or was over."""
@@ -127,7 +127,7 @@ class Watch:
     def tend(self) -> None:
         """Have what is due sent beside the main task, unless that is sending itself."""
         self.is_due = True
-        is_free = self._beside is None and not self.sending and not self._is_quiet
+        is_free = self._beside is None and not self.under_way and not self._is_quiet
         if is_free and self._task is not None:
             self._beside = asyncio.create_task(self._attend_beside())
 
@@ -216,10 +216,12 @@ class Watch:
             return
         if not self.head_sent:
             raise self._body.unavailable()
-        if self._body.ends_cleanly and not self.sending:
+        if self._body.ends_cleanly and not self.under_way:
             try:
                 async with asyncio.timeout(self._body.close_seconds()):
-                    await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+                    await self.server_send(
+                        {"type": "http.response.body", "body": b"", "more_body": False}
+                    )
             except OSError:  # TimeoutError is one
                 pass
 
@@ -236,18 +238,18 @@ class Watch:
         await self._send_within({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def _send_within(self, message: Message) -> None:
-        self.sending = True
+        self.under_way = True
         self.sent_at = UNTIMED
         timeout = asyncio.timeout(self._body.send_timeout)
         try:
             async with timeout:
-                await self.send(message)
+                await self.server_send(message)
         except OSError as error:
             if timeout.expired():
                 assert self._body.send_timeout is not None
                 raise SendTimeout(self._body.send_timeout) from None
             raise ClientDisconnected from error
-        self.sending = False
+        self.under_way = False
         self.sent_at = _clock()
 
     async def _send_due(self) -> None:
@@ -340,9 +342,9 @@ class Watch:
         if not self.head_sent and self._head_due_at is not None and body.head_wait is not None:
             alarms.append(self._head_due_at)
         if self.head_sent and body.ping is not None:
-            alarms.append(body.ping + (now if self.sending else self.sent_at))
+            alarms.append(body.ping + (now if self.under_way else self.sent_at))
         if body.send_timeout is not None:
-            is_timed = self.sending and self.sent_at is not UNTIMED
+            is_timed = self.under_way and self.sent_at is not UNTIMED
             alarms.append(body.send_timeout + (self.sent_at if is_timed else now))
         return min(alarms, default=None)
 
@@ -367,7 +369,7 @@ class Watch:
         if self._body.max_lifetime is not None and now >= self._lifetime_ends:
             self.cancel()
             return
-        if self.sending:
+        if self.under_way:
             timeout = self._body.send_timeout
             if timeout is not None and now >= self.sent_at + timeout:
                 self._error = SendTimeout(timeout)

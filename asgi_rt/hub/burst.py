@@ -63,6 +63,6 @@ class Burst:
 def _can_be_held(subscription: Subscription, turn: int) -> bool:
     """Whether a subscriber gets all that is to come in this turn, and has been sent the first."""
     lane, encode = subscription.lane, subscription.encode
-    if lane is None or lane.pushed_in != turn or lane.sending or lane.is_due:
+    if lane is None or lane.pushed_in != turn or lane.under_way or lane.is_due:
         return False
     return encode is not None and encode.joins and not subscription.is_choosy

@@ -86,9 +86,9 @@ class Distribution:
         while (waits_for := self._run(step := self._push().__await__())) is not step:
             subscription, self._served = self._served, None
             assert subscription is not None
-            assert subscription.lane is not None
+            assert subscription.sink is not None
             subscription.pushed += len(self._messages)
-            subscription.lane.carry_on(step, waits_for)
+            subscription.sink.carry_on(step, waits_for)
 
     def finish(self) -> None:
         """Have it wait for all who are left: what comes next is to come after it."""
@@ -128,7 +128,7 @@ class Distribution:
                 self._not_pushed += 1
                 continue
             lane = subscription.lane
-            if lane is None or lane.sending or lane.is_due:
+            if lane is None or lane.under_way or lane.is_due:
                 self._offer(subscription)
                 continue
             if lane.pushed_in == pushed_in and _joins(subscription):
@@ -145,12 +145,13 @@ class Distribution:
             lane.sent_at = sent_at
             self._served = subscription
             try:
-                await lane.send(wire.copy())
+                await lane.server_send(wire)
             except Exception as error:
                 if self._served is not subscription:
                     raise
                 self._count_failed(subscription)
-                lane.fail(error)
+                assert subscription.sink is not None
+                subscription.sink.fail(error)
                 continue
             if self._served is not subscription:  # it waited: this is not the publisher's any more
                 return

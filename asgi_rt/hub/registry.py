@@ -19,7 +19,7 @@ class Encoding(Protocol):
     """Whether several messages can be sent as one."""
 
     def __call__(self, message: Message) -> dict[str, Any]:
-        """What sends one message. Made once for each, and copied for each connection."""
+        """What sends one message. Made once, for all connections: servers only read it."""
         ...
 
     def join(self, messages: Sequence[Message]) -> dict[str, Any]:
@@ -34,6 +34,18 @@ class Sink(Protocol):
         """Something waits in the mailbox, or the subscription is over. Does not raise."""
         ...
 
+    def carry_on(self, step: Generator[Any, Any, None], waits_for: Any) -> None:
+        """Have a task of the connection's own run `step` to its end: the server takes no more yet.
+
+        It is a send by the lane, run up to where it yielded `waits_for`. Until its end nothing is
+        to be pushed.
+        """
+        ...
+
+    def fail(self, error: Exception) -> None:
+        """A send by the lane has failed: end the connection. Does not raise."""
+        ...
+
 
 class Lane(Protocol):
     """A connection that is idle, so that a message can be sent in its publisher's turn.
@@ -44,32 +56,24 @@ class Lane(Protocol):
     """
 
     @property
-    def send(self) -> Any:  # not `Send`: type checkers take a function in an attribute for a method
-        """The ASGI `send`. Awaited as a rule without a wait."""
+    def server_send(self) -> Any:  # not `Send`: type checkers would take that for a method
+        """The server's `send`. Awaited as a rule without a wait."""
         ...
 
-    sending: bool
-    """Whether a send of its own is under way, or one that it carries on."""
-    pushed_in: int
-    """The number of the turn in which a message was pushed last."""
-    sent_at: float
-    """When that was, by `time.perf_counter`."""
+    @property
+    def under_way(self) -> Any:
+        """True, or anything true, while a send of its own is, or one that it carries on."""
+        ...
 
     @property
     def is_due(self) -> bool:
         """Whether the connection has something else to do."""
         ...
 
-    def carry_on(self, step: Generator[Any, Any, None], waits_for: Any) -> None:
-        """Have the connection's own task run `step` to its end: the server is not ready for more.
-
-        It was run up to where it yielded `waits_for`. Until its end nothing is to be pushed.
-        """
-        ...
-
-    def fail(self, error: Exception) -> None:
-        """The send has failed: end the connection. Does not raise."""
-        ...
+    pushed_in: int
+    """The number of the turn in which a message was pushed last."""
+    sent_at: float
+    """When that was, by `time.perf_counter`."""
 
 
 class Registry(Protocol[S_contra]):

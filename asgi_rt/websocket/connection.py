@@ -158,13 +158,13 @@ class WebSocket(HTTPConnection):
         outgoing.credit = 0
         server_send = outgoing.server_send
         try:
-            sent = outgoing.awaited = server_send({"type": "websocket.send", "text": text})
+            sent = outgoing.under_way = server_send({"type": "websocket.send", "text": text})
             await sent
         except (OSError, RuntimeError, asyncio.CancelledError) as error:
             await outgoing.fail(error)
         finally:
-            outgoing.awaited = None
-            if outgoing.is_watched:
+            outgoing.under_way = None
+            if outgoing.is_due:
                 outgoing.settle()
             else:
                 outgoing.credit = credit - 1

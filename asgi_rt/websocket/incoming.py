@@ -61,7 +61,7 @@ class Incoming(Reading):
             if self._ending.is_over:
                 return None
             self._ending.require_open("a message cannot be received")
-            if self.awaited is not None or self._reader_runs:
+            if self.under_way is not None or self._reader_runs:
                 await self._wait_for_change()
                 continue
             if self._paused_at is not None:
@@ -74,14 +74,14 @@ class Incoming(Reading):
                 is_rested = True
                 continue
             self.free_for = 0
-            received = self.awaited = self.receive()
+            received = self.under_way = self.receive()
             try:
                 message = await received
             except asyncio.CancelledError as error:
                 await self.absorb(error)
                 message = INTERRUPTED
             finally:
-                self.awaited = None
+                self.under_way = None
                 self.settle()
             admitted = self.admit(message)
             if admitted is not None:
@@ -125,14 +125,14 @@ class Messages(AsyncIterator[T], Generic[T]):
             # All in one coroutine, for each call takes 0.1 us of an echo's 17.
             incoming.free_for = 0
             receive = incoming.receive
-            received = incoming.awaited = receive()
+            received = incoming.under_way = receive()
             try:
                 message = await received
             except asyncio.CancelledError as error:
                 await incoming.absorb(error)
                 message = INTERRUPTED
             finally:
-                incoming.awaited = None
+                incoming.under_way = None
                 if incoming.is_watched:
                     incoming.settle()
                 else:

@@ -16,11 +16,11 @@ class Interruptible:
     takes it back where it meets it: in that wait.
     """
 
-    __slots__ = ("_cancelled", "_cancelled_before", "awaited")
+    __slots__ = ("_cancelled", "_cancelled_before", "under_way")
 
     def __init__(self) -> None:
-        self.awaited: Any = None
-        """What is awaited of the server, if anything is."""
+        self.under_way: Any = None
+        """What of the server's is awaited, if anything is."""
         self._cancelled: asyncio.Task[Any] | None = None
         self._cancelled_before = 0
 
@@ -29,7 +29,7 @@ class Interruptible:
 
         That looks at all tasks of the loop: 2 us for each.
         """
-        awaited = self.awaited
+        awaited = self.under_way
         if awaited is None or self._cancelled is not None:
             return
         task = _task_awaiting(awaited, likely, anywhere=anywhere)
@@ -37,7 +37,7 @@ class Interruptible:
             self._interrupt(task, awaited, is_second=False)
 
     def _interrupt(self, task: "asyncio.Task[Any]", awaited: Any, *, is_second: bool) -> None:
-        if awaited is not self.awaited or self._cancelled is not None:
+        if awaited is not self.under_way or self._cancelled is not None:
             return
         if task.cancelling() and not is_second:
             # It may have been cancelled just now, and then that is to come first. If it is there

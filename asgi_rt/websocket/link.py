@@ -154,7 +154,7 @@ class Link(Ending):
 
     @property
     def _is_awaited(self) -> bool:
-        return self.incoming.awaited is not None or self.outgoing.awaited is not None
+        return self.incoming.under_way is not None or self.outgoing.under_way is not None
 
     def _interrupt(self) -> None:
         self.incoming.interrupt(self._task, anywhere=True)

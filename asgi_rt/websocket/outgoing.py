@@ -64,7 +64,7 @@ class Outgoing(Interruptible):
         "_ending",
         "_timeout",
         "credit",
-        "is_watched",
+        "is_due",
         "lock",
         "server_send",
     )
@@ -78,7 +78,7 @@ class Outgoing(Interruptible):
         # due. One for a message, and one more for each KiB of it. Always 0 where sends are bounded
         # one by one.
         self.credit = 0
-        self.is_watched = False  # whether others wait, or it takes long, or it is over
+        self.is_due = False  # whether others wait, or it takes long, or it is over
         self.lock: anyio.Lock | None = None
         """What those wait for who have to; None while nobody ever had to."""
         self._close_sent = False
@@ -198,6 +198,8 @@ class LoopOutgoing(Outgoing):
         "_alarm",
         "_freed",
         "_is_rested",
+        "pushed_in",
+        "sent_at",
     )
 
     def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:
@@ -205,13 +207,17 @@ class LoopOutgoing(Outgoing):
         self._is_rested = False  # whether a round has passed since it last had credit
         self._freed: anyio.Event | None = None
         self._alarm: Alarm | None = None
+        self.pushed_in = -1
+        """For those who push, see `Pusher`: in which turn of the event loop they did."""
+        self.sent_at = 0.0
+        """For those who push: when they did."""
 
     def begin(self) -> None:
         self.credit = _CREDIT
 
     def on_end(self) -> None:
         self.credit = 0
-        self.is_watched = True
+        self.is_due = True
 
     async def send(self, message: Message, size: int) -> None:
         credit = self.credit
@@ -223,13 +229,13 @@ class LoopOutgoing(Outgoing):
         # The same as `_send_one`, without the call: 0.1 us of an echo's 17.
         self.credit = 0
         try:
-            sent = self.awaited = self.server_send(message)
+            sent = self.under_way = self.server_send(message)
             await sent
         except (OSError, RuntimeError, asyncio.CancelledError) as error:
             await self.fail(error)
         finally:
-            self.awaited = None
-            if self.is_watched:
+            self.under_way = None
+            if self.is_due:
                 self.settle()
             else:
                 self.credit = credit - 1 - size // LARGE_BYTES
@@ -242,18 +248,18 @@ class LoopOutgoing(Outgoing):
         if waits_for is not None:
             waits_for._asyncio_future_blocking = False  # until it is awaited
         self.credit = 0
-        self.awaited = resume(step, waits_for)
+        self.under_way = resume(step, waits_for)
         if not self._ending.is_noted:
             self._ending.note()
         return self._end_send()
 
     async def _end_send(self) -> None:
         try:
-            await self.awaited
+            await self.under_way
         except (OSError, RuntimeError, asyncio.CancelledError) as error:
             await self.fail(error)
         finally:
-            self.awaited = None
+            self.under_way = None
             self.settle()
 
     def _may_begin(self) -> bool:
@@ -268,7 +274,7 @@ class LoopOutgoing(Outgoing):
     @property
     def is_free(self) -> bool:
         is_locked = self.lock is not None and self.lock.locked()
-        return self._ending.is_open and self.awaited is None and not is_locked
+        return self._ending.is_open and self.under_way is None and not is_locked
 
     async def _send_in_turn(self, message: Message) -> None:
         """Send when others have had their turn, and those who were there first have sent."""
@@ -287,12 +293,12 @@ class LoopOutgoing(Outgoing):
         if not self._ending.is_noted:
             self._ending.note()
         try:
-            sent = self.awaited = self.server_send(message)
+            sent = self.under_way = self.server_send(message)
             await sent
         except (OSError, RuntimeError, asyncio.CancelledError) as error:
             await self.fail(error)
         finally:
-            self.awaited = None
+            self.under_way = None
             self.settle()
 
     @asynccontextmanager
@@ -302,8 +308,8 @@ class LoopOutgoing(Outgoing):
             async with lock:
                 self.credit = 0
                 # One who was there before anybody had to wait has no lock.
-                while self.awaited is not None:
-                    self.is_watched = True
+                while self.under_way is not None:
+                    self.is_due = True
                     if self._freed is None:
                         self._freed = anyio.Event()
                     await self._freed.wait()
@@ -312,7 +318,7 @@ class LoopOutgoing(Outgoing):
             self._renew()
 
     def settle(self) -> None:
-        self.is_watched = not self._ending.is_open
+        self.is_due = not self._ending.is_open
         if self._alarm is not None:
             alarms_of_this_loop().cancel(self._alarm)
             self._alarm = None
@@ -336,11 +342,11 @@ class LoopOutgoing(Outgoing):
 
     def on_round(self) -> None:
         """Bound the send that is under way: it waits."""
-        if self.awaited is None:
+        if self.under_way is None:
             self.credit = 0
             self._is_rested = True
         else:
-            self.is_watched = True
+            self.is_due = True
             if self._alarm is None and self._timeout is not None:
                 self._alarm = alarms_of_this_loop().set(_clock() + self._timeout, self)
 

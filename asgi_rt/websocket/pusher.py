@@ -15,46 +15,30 @@ class Pusher:
     """What one connection offers to those who serve many: to be derived from. From any task of its
     event loop.
 
-    On asyncio, where who sends is the server itself, others may send by `send` as long as nothing
-    `is_due`: they run the send up to where it waits, and have the rest of it run by `carry_on`, or
-    say by `fail` what it raised. `go_on` is then called, with what is to be awaited.
+    On asyncio, where who sends is the server itself, others may send by the `server_send` of its
+    `lane` while nothing is `under_way` there and nothing `is_due`: they run the send up to where it
+    waits, and have the rest of it run by `carry_on`, or say by `fail` what it raised. `go_on` is
+    then called, with what is to be awaited.
     """
 
-    __slots__ = ("_link", "_outgoing", "pushed_in", "send", "sending", "sent_at")
+    __slots__ = ("_link", "lane")
 
     def __init__(self, ws: WebSocket) -> None:
         self._link = ws.link
-        self._outgoing = ws.link.outgoing
-        self.send = ws.link.outgoing.server_send
-        self.sending = False
-        """Never set: what is sent otherwise is seen by `is_due`."""
-        self.pushed_in = -1
-        """For those who push: in which turn of the event loop they did."""
-        self.sent_at = 0.0
-        """For those who push: when they did."""
+        self.lane: LoopOutgoing | None = None
+        """What others may send by; None where who sends is not the server's own, on asyncio."""
+        outgoing = ws.link.outgoing
+        if isinstance(outgoing, LoopOutgoing) and sends_from_anywhere(outgoing.server_send):
+            self.lane = outgoing
 
     def go_on(self, begun: Coroutine[Any, Any, None]) -> None:
         """Await `begun` in a task beside the handler. Must not raise."""
         raise NotImplementedError
 
-    @property
-    def can_push(self) -> bool:
-        """Whether others may ever send: who sends is the server's own, on asyncio."""
-        return isinstance(self._outgoing, LoopOutgoing) and sends_from_anywhere(self.send)
-
-    @property
-    def is_due(self) -> bool:
-        """Whether somebody sends, or waits to, or the connection is not open."""
-        outgoing = self._outgoing
-        if outgoing.lock is None:
-            # The same as `is_free`, without the calls: 0.2 us of the 8 that a message takes.
-            return outgoing.awaited is not None or not self._link.is_open
-        return not outgoing.is_free
-
     def carry_on(self, step: Any, waits_for: Any) -> None:
         """Run a send to its end that was begun elsewhere, and that waits for a future."""
-        assert isinstance(self._outgoing, LoopOutgoing)
-        self.go_on(self._outgoing.carry_on(step, waits_for))
+        assert self.lane is not None
+        self.go_on(self.lane.carry_on(step, waits_for))
 
     def fail(self, error: Exception) -> None:
         """A send has raised: find out what that means, and end the connection if it does."""
@@ -63,7 +47,7 @@ class Pusher:
     async def _meet(self, error: Exception) -> None:
         if not isinstance(error, OSError | RuntimeError):
             raise error
-        await self._outgoing.fail(error)
+        await self._link.outgoing.fail(error)
 
     def start(self, func: Callable[[], Awaitable[None]]) -> None:
         """Run `func` in a task beside the handler, which ends with it. What it raises is logged."""

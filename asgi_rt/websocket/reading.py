@@ -158,7 +158,7 @@ class Reading(Interruptible):
         """Read, unless the handler or somebody else does."""
         if 0 < self.free_for < MESSAGES_A_TURN:
             self.has_received = True
-        if self.awaited is not None:
+        if self.under_way is not None:
             self.is_watched = True
             return
         is_read = self._step is not None or self._reader_runs
@@ -311,7 +311,7 @@ class Reading(Interruptible):
         """
         lifecycle = self._ending.lifecycle
         while not self._is_plain and (lifecycle.app, lifecycle.client) == _TO_BE_TOLD:
-            if self.awaited is not None or self._reader_runs:
+            if self.under_way is not None or self._reader_runs:
                 await self._wait_for_change()
             else:
                 await anyio.lowlevel.checkpoint()

@@ -33,18 +33,12 @@ class _Lane:
     is_due = False
 
     def __init__(self):
-        self.sending = False
+        self.under_way = False
         self.pushed_in = -1
         self.sent_at = 0.0
 
-    async def send(self, wire):
+    async def server_send(self, wire):
         pass
-
-    def carry_on(self, step, waits_for):
-        raise NotImplementedError
-
-    def fail(self, error):
-        raise NotImplementedError
 
 
 async def _idle(hub, count):
@@ -188,8 +182,11 @@ class _LostLane(_Lane):
         super().__init__()
         self.errors = []
 
-    async def send(self, wire):
+    async def server_send(self, wire):
         raise ConnectionResetError
+
+    def wake(self):
+        pass
 
     def fail(self, error):
         self.errors.append(error)
@@ -199,7 +196,7 @@ async def test_a_message_whose_push_fails_is_counted_as_dropped_and_the_others_h
     hub = Hub()
     subscriptions = await _idle(hub, 3)
     lost = subscriptions[1]
-    lost.lane = lane = _LostLane()
+    lost.lane = lost.sink = lane = _LostLane()
     published = hub.publish_nowait("a", 1)
     assert (published.delivered, published.queued, published.dropped) == (2, 0, 1)
     assert [type(error) for error in lane.errors] == [ConnectionResetError]
