@@ -99,6 +99,12 @@ def test_a_bound_that_is_none_is_refused(bound):
         MemoryBackplane(max_history_bytes=bound)
 
 
+@pytest.mark.parametrize("history", [0, 100, False, "all"])
+def test_a_history_that_is_none_of_its_kind_is_refused_where_it_is_given(history):
+    with pytest.raises(TypeError, match=r"History\(max_count="):
+        Hub(history=history)
+
+
 async def test_health_tells_when_a_message_came_last():
     hub = Hub()
     assert hub.health().last_message_at is None

@@ -38,6 +38,8 @@ class MemoryBackplane:
         max_history_bytes: int | None = MAX_HISTORY_BYTES,
         epoch: str | None = None,
     ) -> None:
+        if history is not None and not isinstance(history, History):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+            raise TypeError(f"history is a History(max_count=...), or None, not {history!r}")
         if max_history_bytes is not None and not max_history_bytes >= 1:
             raise ValueError(f"max_history_bytes is at least 1, or None, not {max_history_bytes}")
         self._logs: TopicLogs[Message] | None = None
