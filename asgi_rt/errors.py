@@ -40,7 +40,13 @@ __all__ = [
     "phrase",
 ]
 
-_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
+# RFC 9110, section 15. Python has some of these from 3.13 on, and older names before that.
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus} | {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
 
 
 def phrase(status_code: int) -> str:

@@ -44,6 +44,19 @@ def test_phrase_is_the_standard_one(status, text):
     assert phrase(status) == text
 
 
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (413, "Content Too Large"),
+        (414, "URI Too Long"),
+        (416, "Range Not Satisfiable"),
+        (422, "Unprocessable Content"),
+    ],
+)
+def test_phrase_is_that_of_rfc_9110_on_every_python(status, text):
+    assert phrase(status) == text
+
+
 def test_phrase_of_a_status_without_one_is_error():
     assert phrase(499) == "Error"
 

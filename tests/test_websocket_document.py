@@ -133,7 +133,7 @@ ENDINGS = {
         (1011, "internal error"),
     ),
     "it raises `HTTPError` with a 4xx": (failing(HTTPError(403, "no")), {}, [], (1008, "no")),
-    "with 413": (failing(HTTPError(413)), {}, [], (1009, "Request Entity Too Large")),
+    "with 413": (failing(HTTPError(413)), {}, [], (1009, "Content Too Large")),
     "with 503": (failing(HTTPError(503, "full")), {}, [], (1013, "full")),
     "with another 5xx": (failing(HTTPError(502, "down")), {}, [], (1011, "down")),
     "it raises a `WebSocketClosed` of its own making": (
