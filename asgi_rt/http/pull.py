@@ -128,7 +128,7 @@ class PulledSource(AsyncIterator[bytes]):
         """The stream is sent by a `SteppedSender`; told before anything is asked of the source.
 
         While that waits for the source, and neither `is_due` nor is `under_way`, others may send by
-        its `send`, as its `push` methods say.
+        its `server_send`, and say so by `carry_on` or `fail`.
         """
         raise NotImplementedError
 

@@ -141,6 +141,9 @@ class Distribution:
                     self._offer(subscription)
                     continue
                 encode = subscription.encode
+                if lane.under_way or lane.is_due:  # as what makes it may have sent something
+                    self._offer(subscription)
+                    continue
             lane.pushed_in = turn
             lane.sent_at = sent_at
             self._served = subscription

@@ -140,6 +140,7 @@ class Link(Ending):
     # For everybody, from any task of the event loop
 
     def end(self, code: int, reason: str, by: By) -> bool:
+        self.outgoing.is_due = True  # before others are told, who may push
         if not super().end(code, reason, by):
             return False
         self.incoming.on_end(by_server=by == "server")

@@ -318,7 +318,8 @@ class LoopOutgoing(Outgoing):
             self._renew()
 
     def settle(self) -> None:
-        self.is_due = not self._ending.is_open
+        # Until it is free those who push are to wait behind those who do.
+        self.is_due = True
         if self._alarm is not None:
             alarms_of_this_loop().cancel(self._alarm)
             self._alarm = None
@@ -330,6 +331,7 @@ class LoopOutgoing(Outgoing):
     def _renew(self) -> None:
         """Let sends begin at once, where that is right."""
         if self.is_free:
+            self.is_due = False
             self.credit = _CREDIT
             if not self._ending.is_noted:
                 self._ending.note()

@@ -69,6 +69,73 @@ async def test_a_send_that_waits_is_carried_on_and_the_order_is_kept():
         assert hub.publish_nowait("a", "more").delivered == 1
 
 
+async def test_a_message_comes_behind_a_send_that_waits_for_another():
+    hub = Hub()
+    async with attached(hub) as (server, room):
+        server.freeze()
+
+        async def send_and_tell():
+            await room.ws.send_text("own 1")
+            assert hub.publish_nowait("a", "pushed").queued == 1
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send_and_tell)
+            await server.blocked()
+            tasks.start_soon(room.ws.send_text, "own 2")
+            await wait_all_tasks_blocked()
+            server.thaw()
+        await server.has_sent(3)
+        assert server.data == ["own 1", "own 2", "pushed"]
+        await wait_all_tasks_blocked()
+        assert hub.publish_nowait("a", "more").delivered == 1
+
+
+async def test_a_handler_may_send_to_a_slow_client_that_much_is_published_to():
+    hub = Hub()
+    async with attached(hub) as (server, room):
+        server.freeze()
+
+        async def publish():
+            for number in numbers(40):
+                hub.publish_nowait("a", number)
+                await server.until(lambda: number in server.data)  # noqa: B023 - not after it
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(publish)
+            await server.blocked()
+            tasks.start_soon(room.ws.send_text, "own")
+            while len(server.data) < 41:
+                await server.until(lambda: server.is_blocked or len(server.data) == 41)
+                await wait_all_tasks_blocked()
+                server.thaw(1)
+        assert server.data.index("own") <= 2
+
+
+async def test_what_is_published_while_a_message_is_encoded_is_not_sent_along_with_it():
+    outer, inner = Hub(), Hub()
+
+    def telling(message):
+        inner.publish_nowait("b", "told")
+        return message.data
+
+    async def handler(ws):
+        await ws.accept()
+        async with attach(ws, outer, "a", encode=telling), attach(ws, inner, "b"):
+            async for _ in ws.iter_text():
+                pass
+
+    async with connection(handler, UvicornServer) as server:
+        await server.accepted()
+        await wait_all_tasks_blocked()
+        server.freeze()
+        outer.publish_nowait("a", "message")
+        await wait_all_tasks_blocked()
+        server.thaw()
+        await server.has_sent(2)
+        assert server.data == ["told", "message"]
+        server.leave()
+
+
 @pytest.mark.parametrize("frozen", [[0], [1], [2], [0, 1], [0, 1, 2]])
 async def test_those_who_can_take_it_are_not_held_up(frozen):
     hub = Hub()
