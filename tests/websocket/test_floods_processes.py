@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from websocket.clients import BINARY, LOST, TEXT, BareClient, frame
-from websocket.servers import COMMANDS, HYPERCORN_STUCK, fresh_key, serving
+from websocket.servers import COMMANDS, HYPERCORN_ENDS, HYPERCORN_STUCK, fresh_key, serving
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,7 +31,8 @@ def anyio_backend():
 
 @pytest.fixture(scope="module", params=COMMANDS)
 def server(request):
-    with serving(request.param, allowed=HYPERCORN_STUCK) as server:
+    ends = HYPERCORN_ENDS or request.param != "hypercorn"
+    with serving(request.param, allowed=HYPERCORN_STUCK, ends=ends) as server:
         yield server
 
 
