@@ -128,7 +128,8 @@ class PulledSource(AsyncIterator[bytes]):
         """The stream is sent by a `SteppedSender`; told before anything is asked of the source.
 
         While that waits for the source, and neither `is_due` nor is `under_way`, others may send by
-        its `server_send`, and say so by `carry_on` or `fail`.
+        its `server_send`. A send that then waits is the sender's to `carry_on`, and what one raises
+        its to `fail` with.
         """
         raise NotImplementedError
 

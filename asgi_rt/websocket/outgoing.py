@@ -78,7 +78,9 @@ class Outgoing(Interruptible):
         # due. One for a message, and one more for each KiB of it. Always 0 where sends are bounded
         # one by one.
         self.credit = 0
-        self.is_due = False  # whether others wait, or it takes long, or it is over
+        # Whether others wait to send, or a send takes long, or it is over: who ends a send has to
+        # `settle` then, and who pushes has to wait.
+        self.is_due = False
         self.lock: anyio.Lock | None = None
         """What those wait for who have to; None while nobody ever had to."""
         self._close_sent = False
