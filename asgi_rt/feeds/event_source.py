@@ -17,6 +17,22 @@ _JOIN_BYTES: Final = 16 * 1024
 _OPEN: Final = encode_comment("open")
 
 
+class _Free:
+    """The lane of a stream that can be pushed to: taken away while it cannot.
+
+    One for all: the stream's own would be another object to look at for each message.
+    """
+
+    __slots__ = ("is_due", "under_way")
+
+    def __init__(self) -> None:
+        self.is_due = False
+        self.under_way = False
+
+
+_FREE: Final = _Free()
+
+
 class EventSource(PulledSource):
     """One subscription as a source of frames. For one stream.
 
@@ -26,7 +42,6 @@ class EventSource(PulledSource):
     """
 
     __slots__ = (
-        "_can_push",
         "_framing",
         "_is_begun",
         "_sender",
@@ -39,7 +54,6 @@ class EventSource(PulledSource):
         self._framing = framing
         self._is_begun = False
         self._sender: SteppedSender | None = None
-        self._can_push = False
         self.waits_for: asyncio.Future[None] | None = None
 
     # For a stream on any event loop
@@ -66,8 +80,20 @@ class EventSource(PulledSource):
         self._sender = sender
         self.subscription.sink = self
         if sends_from_anywhere(sender.server_send):
-            self._can_push = True
+            self.subscription.server_send = sender.server_send
             self.subscription.encode = bodies(self._framing)
+
+    def allow_pushes(self) -> None:
+        waits_for = self.waits_for
+        if self.subscription.encode is not None and waits_for is not None and not waits_for.done():
+            self.subscription.lane = _FREE
+
+    def stop_pushes(self) -> None:
+        self.subscription.lane = None
+
+    @property
+    def pushed_at(self) -> float:
+        return self.subscription.pushed_at
 
     def poll(self) -> Any:
         if self.waits_for is not None:
@@ -78,8 +104,6 @@ class EventSource(PulledSource):
         if frames is END or frames:
             return frames
         self.waits_for = asyncio.get_running_loop().create_future()
-        if self._can_push:
-            self.subscription.lane = self._sender
         return WAIT
 
     async def wait(self, error: BaseException | None) -> Any:

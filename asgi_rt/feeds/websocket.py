@@ -68,6 +68,7 @@ class Attachment(Pusher):
             raise
         subscription.sink = self
         if self.lane is not None:
+            subscription.server_send = self.lane.server_send
             subscription.encode = sends(self._encode)
         self.tell(subscription.end)
         self.wake()

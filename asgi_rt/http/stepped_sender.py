@@ -33,8 +33,8 @@ class SteppedSender(Watch):
         "_pending",
         "_pull",
         "_pushed",
+        "_source",
         "is_complete",
-        "pushed_in",
     )
 
     def __init__(self, pull: SteppablePull, body: Body, *, inbox: Inbox, send: Send) -> None:
@@ -42,8 +42,8 @@ class SteppedSender(Watch):
         self._pull = pull
         self._pending: list[bytes] | None = None
         self._lone_items = 0
-        self.pushed_in = -1
-        """For a source that pushes: in which turn of the event loop it did."""
+        # Where it has its items sent by others.
+        self._source = pull if isinstance(pull, PulledSource) else None
         # A send that was begun in another task's turn: what runs it, and what it waits for.
         self._pushed: tuple[Any, Any] | None = None
         self.is_complete = False
@@ -117,6 +117,8 @@ class SteppedSender(Watch):
                         continue  # it may have come meanwhile
                 self._pending = None  # an empty list is not kept while the source waits
                 self.watch()
+                if self._source is not None and not self.is_due:
+                    self._source.allow_pushes()
                 return item
             self._lone_items = 0
             if chunk := encode(item):
@@ -180,8 +182,22 @@ class SteppedSender(Watch):
         self.sent_at = UNTIMED
         self.is_due = True
         self._pushed = (step, waits_for)
-        if isinstance(self._pull, PulledSource):
-            self._pull.wake()
+        if self._source is not None:
+            self._source.wake()
+
+    def become_due(self) -> None:
+        super().become_due()
+        if self._source is not None:
+            self._source.stop_pushes()
+            self.note_pushes()
+
+    def allow_pushes(self) -> None:
+        if self._source is not None:
+            self._source.allow_pushes()
+
+    def note_pushes(self) -> None:
+        if self._source is not None:
+            self.sent_at = max(self.sent_at, self._source.pushed_at)
 
     async def attend(self) -> None:
         if self._pushed is not None:

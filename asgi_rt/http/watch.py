@@ -81,7 +81,7 @@ class Watch:
         self.under_way = False
         """Whether a send is under way; it stays so when that failed."""
         self.sent_at = 0.0
-        """When the last send began, or was over."""
+        """When the last send began, or was over. What others push is noted when it matters."""
         self.head_sent = False
 
     # From any task of the event loop
@@ -126,7 +126,7 @@ class Watch:
 
     def tend(self) -> None:
         """Have what is due sent beside the main task, unless that is sending itself."""
-        self.is_due = True
+        self.become_due()
         is_free = self._beside is None and not self.under_way and not self._is_quiet
         if is_free and self._task is not None:
             self._beside = asyncio.create_task(self._attend_beside())
@@ -225,6 +225,18 @@ class Watch:
             except OSError:  # TimeoutError is one
                 pass
 
+    # For a source that has its items sent by others
+
+    def become_due(self) -> None:
+        """Something is due: nobody else is to send before it."""
+        self.is_due = True
+
+    def allow_pushes(self) -> None:
+        """Nothing is due, and the main task waits for its source: others may send."""
+
+    def note_pushes(self) -> None:
+        """Note in `sent_at` when they did."""
+
     # Sending beside the source
 
     async def send_opening(self) -> None:
@@ -282,6 +294,8 @@ class Watch:
         try:
             await self._send_due()
             self.is_due = self.is_ending
+            if not self.is_due:
+                self.allow_pushes()
         except Exception as error:
             self.fail(error)
         finally:
@@ -314,7 +328,7 @@ class Watch:
 
     def _stop(self) -> None:
         """End the main task's wait, whatever it waits for."""
-        self.is_due = True
+        self.become_due()
         task = self._task
         if task is None or asyncio.current_task() is task:
             return
@@ -365,6 +379,7 @@ class Watch:
             )
             self._stop()
             return
+        self.note_pushes()
         now = _clock()
         if self._body.max_lifetime is not None and now >= self._lifetime_ends:
             self.cancel()

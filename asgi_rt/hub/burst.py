@@ -22,7 +22,7 @@ class Burst:
 
     __slots__ = ("_room", "_room_bytes", "audience", "held", "messages", "others", "size_bytes")
 
-    def __init__(self, audience: Sequence[Subscription], turn: int) -> None:
+    def __init__(self, audience: Sequence[Subscription], turn_began_at: float) -> None:
         self.audience = audience
         """The subscribers of all the messages."""
         self.messages: list[Message] = []
@@ -35,7 +35,7 @@ class Burst:
         self._room = 1 << 30
         self._room_bytes = _JOIN_BYTES
         for subscription in audience:
-            if _can_be_held(subscription, turn):
+            if _can_be_held(subscription, turn_began_at):
                 self.held.append(subscription)
                 self._room = min(self._room, subscription.mailbox.max_messages)
                 self._room_bytes = min(self._room_bytes, subscription.mailbox.max_bytes)
@@ -60,9 +60,9 @@ class Burst:
         return message.exclude is None and bool(audience)
 
 
-def _can_be_held(subscription: Subscription, turn: int) -> bool:
+def _can_be_held(subscription: Subscription, turn_began_at: float) -> bool:
     """Whether a subscriber gets all that is to come in this turn, and has been sent the first."""
     lane, encode = subscription.lane, subscription.encode
-    if lane is None or lane.pushed_in != turn or lane.under_way or lane.is_due:
+    if lane is None or subscription.pushed_at != turn_began_at or lane.under_way or lane.is_due:
         return False
     return encode is not None and encode.joins and not subscription.is_choosy

@@ -147,7 +147,7 @@ class Delivery:
             self.end_burst()
         burst = self._burst
         if burst is None:
-            burst = self._burst = Burst(audience, self._turn.number)
+            burst = self._burst = Burst(audience, self._turn.began_at)
         burst.add(message)
         given = Distribution([message], burst.others, self._turn, waiting)
         given.hold(len(burst.held))

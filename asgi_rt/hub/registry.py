@@ -48,17 +48,12 @@ class Sink(Protocol):
 
 
 class Lane(Protocol):
-    """A connection that is idle, so that a message can be sent in its publisher's turn.
+    """What tells whether a connection is idle, so that whoever publishes may send to it himself.
 
     On asyncio, where who sends is the server itself: then a `send` can be begun in one task and
-    carried on in another. The attributes are read and written for each message and connection,
-    which is quicker than any call.
+    carried on in another. The attributes are read for each message and connection, which is quicker
+    than any call.
     """
-
-    @property
-    def server_send(self) -> Any:  # not `Send`: type checkers would take that for a method
-        """The server's `send`. Awaited as a rule without a wait."""
-        ...
 
     @property
     def under_way(self) -> Any:
@@ -69,11 +64,6 @@ class Lane(Protocol):
     def is_due(self) -> bool:
         """Whether the connection has something else to do."""
         ...
-
-    pushed_in: int
-    """The number of the turn in which a message was pushed last."""
-    sent_at: float
-    """When that was, by `time.perf_counter`."""
 
 
 class Registry(Protocol[S_contra]):

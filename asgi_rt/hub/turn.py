@@ -24,21 +24,19 @@ _processor_time = time.thread_time
 
 
 class Turn:
-    """Numbers the turns in which something is published, and bounds them in time.
+    """Tells apart the turns in which something is published, and bounds them in time.
 
     What is published first in a turn goes out at once. What follows in the same turn waits until it
     is over, and is then sent as one. Outside of any event loop each message has a turn of its own.
     """
 
-    __slots__ = ("_is_open", "_long_at", "_messages_left", "_on_close", "began_at", "number")
+    __slots__ = ("_is_open", "_long_at", "_messages_left", "_on_close", "began_at")
 
     def __init__(self, on_close: Callable[[], None]) -> None:
         self._on_close = on_close
-        self.number = 0
-        """That of this turn, or of the last in which something was published."""
         self._is_open = False
         self.began_at = 0.0
-        """When it began, by `time.perf_counter`."""
+        """When it began, by `time.perf_counter`, which tells turns apart."""
         self._long_at = 0.0
         self._messages_left = 0
 
@@ -48,7 +46,6 @@ class Turn:
             self._messages_left -= 1
             return False
         self._messages_left = _MESSAGES
-        self.number += 1
         self.began_at = _clock()
         self._long_at = _processor_time() + TURN_SECONDS
         try:

@@ -200,8 +200,6 @@ class LoopOutgoing(Outgoing):
         "_alarm",
         "_freed",
         "_is_rested",
-        "pushed_in",
-        "sent_at",
     )
 
     def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:
@@ -209,10 +207,6 @@ class LoopOutgoing(Outgoing):
         self._is_rested = False  # whether a round has passed since it last had credit
         self._freed: anyio.Event | None = None
         self._alarm: Alarm | None = None
-        self.pushed_in = -1
-        """For those who push, see `Pusher`: in which turn of the event loop they did."""
-        self.sent_at = 0.0
-        """For those who push: when they did."""
 
     def begin(self) -> None:
         self.credit = _CREDIT

@@ -359,7 +359,7 @@ async def test_a_message_that_is_pushed_puts_the_ping_off(monkeypatch):
     stream = sse_feed(hub, "a", ping=15)
     async with streamed(stream) as server:
         await wait_all_tasks_blocked()
-        sender = stream.subscription.lane
+        sender = stream._source._sender
         clock.now += 14
         hub.publish_nowait("a", "hello")
         clock.now += 14
@@ -379,7 +379,7 @@ async def test_no_ping_is_sent_while_a_pushed_send_waits(monkeypatch):
     stream = sse_feed(hub, "a", ping=15, send_timeout=None)
     async with streamed(stream) as server:
         await wait_all_tasks_blocked()
-        sender = stream.subscription.lane
+        sender = stream._source._sender
         server.freeze()
         hub.publish_nowait("a", "hello")
         clock.now += 100
@@ -399,7 +399,7 @@ async def test_what_is_published_while_a_ping_waits_comes_behind_it(monkeypatch)
     stream = sse_feed(hub, "a", ping=15, send_timeout=None)
     async with streamed(stream) as server:
         await wait_all_tasks_blocked()
-        sender = stream.subscription.lane
+        sender = stream._source._sender
         server.freeze()
         clock.now += 16
         sender.on_alarm()

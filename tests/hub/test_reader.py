@@ -34,8 +34,6 @@ class _Lane:
 
     def __init__(self):
         self.under_way = False
-        self.pushed_in = -1
-        self.sent_at = 0.0
 
     async def server_send(self, wire):
         pass
@@ -47,7 +45,8 @@ async def _idle(hub, count):
     for subscription in subscriptions:
         await subscription.start()
         subscription.encode = _Encoding()
-        subscription.lane = _Lane()
+        subscription.lane = lane = _Lane()
+        subscription.server_send = lane.server_send
     return subscriptions
 
 
@@ -197,6 +196,7 @@ async def test_a_message_whose_push_fails_is_counted_as_dropped_and_the_others_h
     subscriptions = await _idle(hub, 3)
     lost = subscriptions[1]
     lost.lane = lost.sink = lane = _LostLane()
+    lost.server_send = lane.server_send
     published = hub.publish_nowait("a", 1)
     assert (published.delivered, published.queued, published.dropped) == (2, 0, 1)
     assert [type(error) for error in lane.errors] == [ConnectionResetError]
