@@ -46,6 +46,7 @@ LAYERS = {
     "asgi_rt.hub.history": 1,
     "asgi_rt.hub.routes": 1,
     "asgi_rt.hub.mailbox": 1,
+    "asgi_rt.hub.cohort": 1,
     "asgi_rt.hub.message": 1,
     "asgi_rt.hub.outcome": 1,
     "asgi_rt.hub.backplane.protocol": 1,
@@ -102,6 +103,7 @@ PURE = {
     "asgi_rt.hub.history",
     "asgi_rt.hub.routes",
     "asgi_rt.hub.mailbox",
+    "asgi_rt.hub.cohort",
     "asgi_rt.hub.message",
     "asgi_rt.hub.outcome",
 }

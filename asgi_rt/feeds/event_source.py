@@ -4,10 +4,12 @@ import asyncio
 from typing import Any, Final
 
 from asgi_rt.feeds.wire import Framing, bodies, frame_of_gap
-from asgi_rt.http.pull import END, WAIT, PulledSource
+from asgi_rt.http.pull import END, WAIT
+from asgi_rt.http.pulled_source import PulledSource
 from asgi_rt.http.servers import sends_from_anywhere
 from asgi_rt.http.stepped_sender import SteppedSender
 from asgi_rt.hub.message import Gap, Message
+from asgi_rt.hub.registry import ALWAYS_FREE
 from asgi_rt.hub.subscription import Subscription
 from asgi_rt.sse.framing import Event, encode, encode_comment
 
@@ -15,22 +17,6 @@ __all__ = ["EventSource"]
 
 _JOIN_BYTES: Final = 16 * 1024
 _OPEN: Final = encode_comment("open")
-
-
-class _Free:
-    """The lane of a stream that can be pushed to: taken away while it cannot.
-
-    One for all: the stream's own would be another object to look at for each message.
-    """
-
-    __slots__ = ("is_due", "under_way")
-
-    def __init__(self) -> None:
-        self.is_due = False
-        self.under_way = False
-
-
-_FREE: Final = _Free()
 
 
 class EventSource(PulledSource):
@@ -86,14 +72,14 @@ class EventSource(PulledSource):
     def allow_pushes(self) -> None:
         waits_for = self.waits_for
         if self.subscription.encode is not None and waits_for is not None and not waits_for.done():
-            self.subscription.lane = _FREE
+            self.subscription.open_lane(ALWAYS_FREE)
 
     def stop_pushes(self) -> None:
-        self.subscription.lane = None
+        self.subscription.close_lane()
 
     @property
     def pushed_at(self) -> float:
-        return self.subscription.pushed_at
+        return self.subscription.pushed_last_at
 
     def poll(self) -> Any:
         if self.waits_for is not None:
@@ -108,7 +94,7 @@ class EventSource(PulledSource):
 
     async def wait(self, error: BaseException | None) -> Any:
         self.waits_for = None
-        self.subscription.lane = None
+        self.subscription.close_lane()
         if error is not None:
             try:
                 raise error
@@ -138,7 +124,7 @@ class EventSource(PulledSource):
 
     async def release(self, seconds: float = 0) -> bool:
         self.waits_for = None
-        self.subscription.lane = None
+        self.subscription.close_lane()
         return True
 
     # For the hub, and for the stream
@@ -146,7 +132,7 @@ class EventSource(PulledSource):
     def wake(self) -> None:
         waits_for = self.waits_for
         if waits_for is not None:
-            self.subscription.lane = None
+            self.subscription.close_lane()
             if not waits_for.done():
                 waits_for.set_result(None)
 

@@ -100,7 +100,7 @@ class Attachment(Pusher):
 
     def go_on(self, begun: Coroutine[Any, Any, None] | None) -> None:
         """Send the rest of what was begun, and what waits, in a task."""
-        self.subscription.lane = None
+        self.subscription.close_lane()
         self._is_sending = True
         self._begun = begun
         self.start(self._send_all)
@@ -120,8 +120,8 @@ class Attachment(Pusher):
         finally:
             self._begun = None
             self._is_sending = False
-        if self.subscription.encode is not None and not self.subscription.is_over:
-            self.subscription.lane = self.lane
+        if self.lane is not None and not self.subscription.is_over:
+            self.subscription.open_lane(self.lane)
 
     async def _next(self) -> Message | Gap | None:
         subscription = self.subscription

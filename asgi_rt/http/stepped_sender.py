@@ -12,7 +12,8 @@ from asgi_rt.asgi import Message, Send
 from asgi_rt.errors import ClientDisconnected, HTTPError
 from asgi_rt.http.delivery import deliver
 from asgi_rt.http.inbox import Inbox
-from asgi_rt.http.pull import END, WAIT, PulledSource, SteppablePull, unwind
+from asgi_rt.http.pull import END, WAIT, SteppablePull, unwind
+from asgi_rt.http.pulled_source import PulledSource
 from asgi_rt.http.sender import JOIN_BYTES, TURN_SECONDS, Body
 from asgi_rt.http.watch import UNTIMED, Over, Watch
 

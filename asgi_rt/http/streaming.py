@@ -21,11 +21,11 @@ from asgi_rt.http.pull import (
     END,
     PlainPull,
     Pull,
-    PulledSource,
     SteppedPull,
     is_finished,
     on_asyncio,
 )
+from asgi_rt.http.pulled_source import PulledSource
 from asgi_rt.http.response import Response, has_body
 from asgi_rt.http.sender import Sender
 from asgi_rt.http.stepped_sender import SteppedSender

@@ -63,6 +63,8 @@ class Burst:
 def _can_be_held(subscription: Subscription, turn_began_at: float) -> bool:
     """Whether a subscriber gets all that is to come in this turn, and has been sent the first."""
     lane, encode = subscription.lane, subscription.encode
-    if lane is None or subscription.pushed_at != turn_began_at or lane.under_way or lane.is_due:
+    if lane is None or lane.under_way or lane.is_due:
         return False
-    return encode is not None and encode.joins and not subscription.is_choosy
+    if encode is None or not encode.joins or subscription.is_choosy:
+        return False
+    return subscription.pushed_last_at == turn_began_at

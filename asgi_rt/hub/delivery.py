@@ -9,6 +9,7 @@ from asgi_rt.hub.burst import Burst
 from asgi_rt.hub.distribution import Distribution, Waiting
 from asgi_rt.hub.message import Message
 from asgi_rt.hub.outcome import Published
+from asgi_rt.hub.routes import Audience
 from asgi_rt.hub.subscription import Subscription
 from asgi_rt.hub.turn import Turn
 
@@ -31,7 +32,7 @@ class Delivery:
         self._unfinished: Distribution | None = None
         self._is_giving = False
         # What is published by a filter or a connection while a message is being given.
-        self._next: deque[tuple[Message, Sequence[Subscription]]] = deque()
+        self._next: deque[tuple[Message, Audience[Subscription]]] = deque()
 
     @property
     def is_long(self) -> bool:
@@ -39,16 +40,16 @@ class Delivery:
         return self._turn.is_long
 
     def give(
-        self, message: Message, audience: Sequence[Subscription], waiting: Waiting | None
+        self, message: Message, audience: Audience[Subscription], waiting: Waiting | None
     ) -> Published | None:
-        """Give a message to all of them, after whatever was published before it. Never waits.
+        """Give a message to an audience, after whatever was published before it. Never waits.
 
         None where that takes several turns: then `go_on` gives it to the rest, or `finish` does.
         Those who block and have no room go to `waiting`; where that is None it is lost for them.
         """
         if self._is_giving:
             self._next.append((message, audience))
-            return Published(message.id, 0, len(audience), 0, 0)
+            return Published(message.id, 0, len(audience.ordered), 0, 0)
         self._is_giving = True
         try:
             given = self._give(message, audience, waiting)
@@ -97,7 +98,7 @@ class Delivery:
         """Give out what is held."""
         burst, self._burst = self._burst, None
         if burst is not None:
-            held = Distribution(burst.messages, burst.held, self._turn, None)
+            held = Distribution(burst.messages, burst.held, None, self._turn, None)
             held.push()
             held.finish()
 
@@ -122,17 +123,18 @@ class Delivery:
                 self._unfinished = None
 
     def _give(
-        self, message: Message, audience: Sequence[Subscription], waiting: Waiting | None
+        self, message: Message, to: Audience[Subscription], waiting: Waiting | None
     ) -> Distribution:
         if self._unfinished is not None:
             self._unfinished.finish()
             self._unfinished = None
         is_first = self._turn.begin()
+        audience = to.ordered
         follows = not is_first and audience is self._audience and Burst.pays(message, audience)
         self._audience = audience
         if not follows:
             self.end_burst()
-            given = Distribution([message], audience, self._turn, waiting)
+            given = Distribution([message], audience, to.seats, self._turn, waiting)
         else:
             given = self._give_in_burst(message, audience, waiting)
         given.push()
@@ -149,6 +151,6 @@ class Delivery:
         if burst is None:
             burst = self._burst = Burst(audience, self._turn.began_at)
         burst.add(message)
-        given = Distribution([message], burst.others, self._turn, waiting)
+        given = Distribution([message], burst.others, None, self._turn, waiting)
         given.hold(len(burst.held))
         return given

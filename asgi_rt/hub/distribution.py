@@ -5,19 +5,17 @@ loop does, in a coroutine that is run by hand. Where a `send` does wait, that co
 the connection that it waits for, and a new one goes on with the others: no publisher waits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from asgi_rt.hub.cohort import Cohort, Seats
 from asgi_rt.hub.mailbox import Offer
-from asgi_rt.hub.message import Message
+from asgi_rt.hub.message import Encoding, Message
 from asgi_rt.hub.outcome import Published
-from asgi_rt.hub.subscription import MANY_PUSHED, Subscription
+from asgi_rt.hub.subscription import Subscription
 from asgi_rt.hub.tickets import Ticket
 from asgi_rt.hub.turn import Turn
-
-if TYPE_CHECKING:
-    from asgi_rt.hub.registry import Encoding
 
 __all__ = ["Distribution", "Waiting", "give_up", "wait_for_room"]
 
@@ -26,7 +24,6 @@ Waiting: TypeAlias = list[tuple[Subscription, Ticket]]
 # When a turn is long others have theirs, before a message to very many goes on to the rest of them.
 # So many are pushed before each look.
 _PUSHES_A_LOOK: Final = 64
-_NEVER: Final = -1.0
 _TAKEN: Final = frozenset({Offer.KEPT, Offer.REPLACED, Offer.MADE_ROOM})
 
 
@@ -45,6 +42,7 @@ class Distribution:
         "_messages",
         "_not_pushed",
         "_queued",
+        "_seats",
         "_served",
         "_turn",
         "_waiting",
@@ -55,11 +53,14 @@ class Distribution:
         self,
         messages: Sequence[Message],
         audience: Sequence[Subscription],
+        seats: Seats[Subscription] | None,
         turn: Turn,
         waiting: Waiting | None,
     ) -> None:
         self._messages = messages
         self._left = iter(audience)
+        # Those of the audience who need not be looked at, unless the message is not for everybody.
+        self._seats = seats if messages[0].exclude is None else None
         self._audience_size = len(audience)
         self._turn = turn
         self._waiting = waiting
@@ -83,12 +84,86 @@ class Distribution:
         """Push to each who can be pushed to, have it wait for others, until the turn is long."""
         if self.is_over:
             return
+        seats, self._seats = self._seats, None
+        if seats is not None and seats.cohorts:
+            left = self._push_to_cohorts(seats)
+            self._left = iter(left)
+            self.is_over = not left
+            if self.is_over or self._turn.is_long:
+                return
         while (waits_for := self._run(step := self._push().__await__())) is not step:
             subscription, self._served = self._served, None
             assert subscription is not None
             assert subscription.sink is not None
-            subscription.count_pushed(len(self._messages))
+            subscription.pushed += len(self._messages)
             subscription.sink.carry_on(step, waits_for)
+
+    def _push_to_cohorts(self, seats: Seats[Subscription]) -> list[Subscription]:
+        """Push to those who are seated; who is left then."""
+        # What makes the wires is the app's, and may have anybody rise: so it comes first.
+        wires = {cohort: self._wire_for(cohort) for cohort in tuple(seats.cohorts)}
+        left = list(seats.standing)
+        cohorts: list[tuple[Cohort[Subscription], dict[str, Any]]] = []
+        for cohort in seats.cohorts:
+            wire = wires.get(cohort)
+            if wire is None:
+                left += cohort.lanes
+            else:
+                cohorts.append((cohort, wire))
+        for number, (cohort, wire) in enumerate(cohorts):
+            # In another turn they may have changed places, so nobody is left seated.
+            if number and self._turn.is_long:
+                for late, _ in cohorts[number:]:
+                    left += late.lanes
+                break
+            self._push_to(cohort, wire)
+        return left
+
+    def _wire_for(self, cohort: Cohort[Subscription]) -> dict[str, Any] | None:
+        """What a cohort is sent; None where each of them must be looked at."""
+        if cohort.encode.joins and cohort.given_at == self._turn.began_at:
+            return None
+        try:
+            return self._wire(cohort.encode)
+        except Exception:  # raised again where it is one connection's alone
+            return None
+
+    def _push_to(self, cohort: Cohort[Subscription], wire: dict[str, Any]) -> None:
+        """Push to all of a cohort. Nothing of the app's runs meanwhile, nor any other task."""
+        count = len(self._messages)
+        cohort.given += count
+        cohort.given_at = self._turn.began_at
+        send = _send_to_idle if cohort.needs_look else _send
+        left = iter(list(cohort.lanes.values()))
+        members: list[Subscription] | None = None
+        while True:
+            step = send(left, wire).__await__()
+            waits_for: Any = None
+            error: Exception | None = None
+            is_busy = False
+            try:
+                waits_for = next(step)
+            except StopIteration as stop:
+                if not stop.value:
+                    return
+                is_busy = True
+            except Exception as raised:
+                error = raised
+            if members is None:
+                members = list(cohort.lanes)
+            rest = list(left)  # and what was begun will not go on with them
+            left = iter(rest)
+            subscription = members[-len(rest) - 1]
+            assert subscription.sink is not None
+            if error is not None:
+                subscription.pushed -= count
+                self._count_failed(subscription)
+                subscription.sink.fail(error)
+            elif is_busy:
+                subscription.pushed -= count
+                self._offer(subscription)
+            else:
+                subscription.sink.carry_on(step, waits_for)
 
     def finish(self) -> None:
         """Have it wait for all who are left: what comes next is to come after it."""
@@ -112,14 +187,13 @@ class Distribution:
             return step
 
     async def _push(self) -> None:
-        # The loop that the speed of everything hangs on. So it is long, and calls nothing that it
-        # need not; and as the processor's cache has not room for 500 connections and what the
-        # kernel does for each, it looks at few of their objects, and at few places of these.
+        # What takes its time here is taken for each message and subscriber, so it calls nothing
+        # that it need not, and reads little else than what stands together in a subscription.
         message = self._messages[0]
         count = len(self._messages)
         exclude = message.exclude
         now = self._turn.began_at
-        joined_at = now if count == 1 else _NEVER
+        may_join = count == 1 and not self._turn.is_first
         pushes_left = _PUSHES_A_LOOK
         encode: Encoding | None = None
         wire: dict[str, Any] = {}
@@ -131,7 +205,7 @@ class Distribution:
             if lane is None or lane.under_way or lane.is_due:
                 self._offer(subscription)
                 continue
-            if subscription.pushed_at == joined_at and _joins(subscription):
+            if may_join and _joins(subscription, now):
                 self._offer(subscription)  # it gets all that is to come in this turn as one
                 continue
             if subscription.encode is not encode:
@@ -158,11 +232,7 @@ class Distribution:
                 continue
             if self._served is not subscription:  # it waited: this is not the publisher's any more
                 return
-            pushed = subscription.pushed + count
-            if pushed < MANY_PUSHED:
-                subscription.pushed = pushed
-            else:
-                subscription.count_pushed(count)
+            subscription.pushed += count
             pushes_left -= 1
             if not pushes_left:
                 if self._turn.is_long:
@@ -172,7 +242,7 @@ class Distribution:
             self.is_over = True
         self._served = None
 
-    def _wire(self, encode: "Encoding | None") -> dict[str, Any]:
+    def _wire(self, encode: Encoding | None) -> dict[str, Any]:
         assert encode is not None
         if len(self._messages) > 1:
             return encode.join(self._messages)
@@ -206,7 +276,25 @@ class Distribution:
         self._dropped += mailbox.dropped - dropped_before
 
 
-def _joins(subscription: Subscription) -> bool:
+async def _send(sends: Iterator[Any], wire: dict[str, Any]) -> None:
+    # The naive loop, in other words: what the speed of everything hangs on.
+    for send in sends:
+        await send(wire)
+
+
+async def _send_to_idle(lanes: Iterator[Any], wire: dict[str, Any]) -> bool:
+    """Send by each lane until one is busy; whether one was."""
+    for lane in lanes:
+        if lane.under_way or lane.is_due:
+            return True
+        await lane.server_send(wire)
+    return False
+
+
+def _joins(subscription: Subscription, turn_began_at: float) -> bool:
+    """Whether it was pushed to in this turn, and gets what follows as one."""
+    if subscription.pushed_last_at != turn_began_at:
+        return False
     return subscription.encode is not None and subscription.encode.joins
 
 

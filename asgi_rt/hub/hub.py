@@ -255,7 +255,9 @@ class Hub:
                 self.local.subscribe_nowait(self, topic)  # raises, if at all, for the first
         self._subscriptions[subscription.id] = subscription
         for topic in subscription.topics:
-            self._routes.add(topic, subscription)
+            seats = self._routes.add(topic, subscription)
+            if len(subscription.topics) == 1:
+                subscription.seats = seats
 
     def dismiss(self, subscription: Subscription) -> None:
         if self._subscriptions.pop(subscription.id, None) is None:

@@ -1,14 +1,24 @@
 """One published message, and what stands for messages that are missing."""
 
 import re
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    cast,
+)
 
 from asgi_rt.codec import dump_json, load_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Cursor", "Gap", "Kind", "Message", "parse_cursor"]
+__all__ = ["Cursor", "Encoding", "Gap", "Kind", "Message", "parse_cursor"]
 
 Kind: TypeAlias = Literal["text", "json", "bytes"]
 
@@ -134,3 +144,18 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<Message {self.topic!r} {self.kind} of {len(self.payload)} bytes, id {self.id}>"
+
+
+class Encoding(Protocol):
+    """What makes the ASGI messages that a connection sends; one for all who send the same."""
+
+    joins: ClassVar[bool]
+    """Whether several messages can be sent as one."""
+
+    def __call__(self, message: Message) -> dict[str, Any]:
+        """What sends one message. Made once, for all connections: servers only read it."""
+        ...
+
+    def join(self, messages: "Sequence[Message]") -> dict[str, Any]:
+        """What sends several messages, where it `joins`."""
+        ...

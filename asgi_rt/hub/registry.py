@@ -1,30 +1,14 @@
 """What a subscription, its hub and its connection know of each other."""
 
-from collections.abc import Generator, Sequence
-from typing import Any, ClassVar, Protocol, TypeVar
+from collections.abc import Generator
+from typing import Any, Final, Protocol, TypeVar
 
 from asgi_rt.hub.backplane.memory import MemoryBackplane
 from asgi_rt.hub.backplane.protocol import Backplane
-from asgi_rt.hub.message import Message
 
-__all__ = ["Encoding", "Lane", "Registry", "Sink"]
+__all__ = ["ALWAYS_FREE", "Lane", "OwnLane", "Registry", "Sink"]
 
 S_contra = TypeVar("S_contra", contravariant=True)
-
-
-class Encoding(Protocol):
-    """What makes the ASGI messages that a connection sends; one for all who send the same."""
-
-    joins: ClassVar[bool]
-    """Whether several messages can be sent as one."""
-
-    def __call__(self, message: Message) -> dict[str, Any]:
-        """What sends one message. Made once, for all connections: servers only read it."""
-        ...
-
-    def join(self, messages: Sequence[Message]) -> dict[str, Any]:
-        """What sends several messages, where it `joins`."""
-        ...
 
 
 class Sink(Protocol):
@@ -34,7 +18,7 @@ class Sink(Protocol):
         """Something waits in the mailbox, or the subscription is over. Does not raise."""
         ...
 
-    def carry_on(self, step: Generator[Any, Any, None], waits_for: Any) -> None:
+    def carry_on(self, step: Generator[Any, Any, Any], waits_for: Any) -> None:
         """Have a task of the connection's own run `step` to its end: the server takes no more yet.
 
         It is a send by the lane, run up to where it yielded `waits_for`. Until its end nothing is
@@ -64,6 +48,27 @@ class Lane(Protocol):
     def is_due(self) -> bool:
         """Whether the connection has something else to do."""
         ...
+
+
+class OwnLane(Lane, Protocol):
+    """A lane that is one connection's."""
+
+    @property
+    def server_send(self) -> Any:  # not `Send`: type checkers would take that for a method
+        """The server's `send`. Awaited as a rule without a wait."""
+        ...
+
+
+class _AlwaysFree:
+    __slots__ = ("is_due", "under_way")
+
+    def __init__(self) -> None:
+        self.is_due = False
+        self.under_way = False
+
+
+ALWAYS_FREE: Final[Lane] = _AlwaysFree()
+"""The lane of whoever says himself when he cannot be pushed to, by taking it away."""
 
 
 class Registry(Protocol[S_contra]):

@@ -1,25 +1,54 @@
 """Who is subscribed to what: found for each message in the time of those that are to get it."""
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
+from asgi_rt.hub.cohort import Seats
 from asgi_rt.hub.topics import PatternTree, is_pattern
 
-__all__ = ["Group", "Routes"]
+__all__ = ["Audience", "Group", "Routes"]
 
 S = TypeVar("S")
+
+
+class Audience(Protocol[S]):
+    """Who is to get a message, each once."""
+
+    @property
+    def ordered(self) -> Sequence[S]:
+        """All of them, in the order in which they came; the same object until they change."""
+        ...
+
+    @property
+    def seats(self) -> Seats[S] | None:
+        """All of them, as those who can be sent to without a look, and others; None: not known."""
+        ...
+
+
+class _Crowd(Generic[S]):
+    """The subscribers to several patterns."""
+
+    __slots__ = ("ordered", "seats")
+
+    def __init__(self, ordered: Sequence[S]) -> None:
+        self.ordered = ordered
+        self.seats: Seats[S] | None = None
+
+
+_NOBODY: Final[_Crowd[Any]] = _Crowd(())
 
 
 class Group(Generic[S]):
     """The subscribers to one topic or pattern."""
 
-    __slots__ = ("_ordered", "members", "published")
+    __slots__ = ("_ordered", "members", "published", "seats")
 
     def __init__(self) -> None:
         self.members: dict[S, None] = {}
         self.published = 0
         """Messages since somebody was here."""
         self._ordered: tuple[S, ...] | None = None
+        self.seats: Seats[S] = Seats()
 
     @property
     def ordered(self) -> tuple[S, ...]:
@@ -29,11 +58,14 @@ class Group(Generic[S]):
         return self._ordered
 
     def add(self, subscriber: S) -> None:
+        if subscriber not in self.members:
+            self.seats.add(subscriber)
         self.members[subscriber] = None
         self._ordered = None
 
     def remove(self, subscriber: S) -> None:
         self.members.pop(subscriber, None)
+        self.seats.remove(subscriber)
         self._ordered = None
 
 
@@ -50,8 +82,8 @@ class Routes(Generic[S]):
         """Every topic and pattern that somebody is subscribed to."""
         return {**self._named, **self._wild_patterns}
 
-    def add(self, pattern: str, subscriber: S) -> None:
-        """Have a subscriber found for a topic or a pattern."""
+    def add(self, pattern: str, subscriber: S) -> Seats[S]:
+        """Have a subscriber found for a topic or a pattern; where he sits or stands."""
         groups = self._wild_patterns if is_pattern(pattern) else self._named
         group = groups.get(pattern)
         if group is None:
@@ -59,6 +91,7 @@ class Routes(Generic[S]):
             if groups is self._wild_patterns:
                 self._wild.set(pattern, group)
         group.add(subscriber)
+        return group.seats
 
     def remove(self, pattern: str, subscriber: S) -> None:
         """Take that back, and with the last subscriber all that is kept of the pattern."""
@@ -82,21 +115,21 @@ class Routes(Generic[S]):
         group = groups.get(pattern)
         return () if group is None else group.ordered
 
-    def match(self, topic: str) -> Sequence[S]:
-        """Who is to get a message, each once. Counts it."""
+    def match(self, topic: str) -> Audience[S]:
+        """Who is to get a message. Counts it."""
         named = self._named.get(topic)
         wild = self._wild.match(topic) if self._wild_patterns else ()
         if not wild:
             if named is None:
-                return ()
+                return _NOBODY
             named.published += 1
-            return named.ordered
+            return named
         groups = wild if named is None else [named, *wild]
         for group in groups:
             group.published += 1
         if len(groups) == 1:
-            return groups[0].ordered
-        return tuple(dict.fromkeys(each for group in groups for each in group.members))
+            return groups[0]
+        return _Crowd(tuple(dict.fromkeys(each for group in groups for each in group.members)))
 
     def count(self, topic: str) -> int:
         """How many would get a message to a topic; of a pattern, how many have subscribed to it."""

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -13,33 +13,21 @@ from asgi_rt.hub.catch_up import CatchUp
 from asgi_rt.hub.mailbox import Lost, Mailbox, MailboxCounters, Offer, Overflow
 from asgi_rt.hub.message import Cursor, Gap, Message
 from asgi_rt.hub.outcome import SubscriptionSnapshot
+from asgi_rt.hub.pushed import Pushed
+from asgi_rt.hub.registry import Lane, Registry, Sink
 from asgi_rt.hub.tickets import Ticket, Tickets
 
-if TYPE_CHECKING:
-    from asgi_rt.hub.registry import Encoding, Lane, Registry, Sink
+__all__ = ["Filter", "Subscription"]
 
-__all__ = ["MANY_PUSHED", "Filter", "Subscription"]
 
 Filter: TypeAlias = Callable[[Message], bool]
 
 # How many are given to who iterates before others have their turn.
 _TAKEN_IN_ONE_GO: Final = 64
-MANY_PUSHED: Final = 250
-"""Pushes are counted up to here, and then set aside: CPython makes no new int below 257, and making
-one for each message and subscriber takes 2 % of a broadcast to 500.
-"""
 _logger = logging.getLogger("asgi_rt.hub")
 
 
-class _Pushed:
-    """What is read and written for each message that is pushed: in one place of the memory, in that
-    of 500 subscribers that makes a broadcast 2 % quicker.
-    """
-
-    __slots__ = ("encode", "is_choosy", "lane", "pushed", "pushed_at", "server_send")
-
-
-class Subscription(_Pushed):
+class Subscription(Pushed):
     """What `Hub.subscribe` gives: an async context manager, and inside it an async iterator.
 
     It gives each `Message`, and a `Gap` in the place of messages that are missing. It ends when the
@@ -55,7 +43,6 @@ class Subscription(_Pushed):
         "_is_finishing",
         "_is_live",
         "_is_over",
-        "_pushed_before",
         "_registry",
         "_taken",
         "_through",
@@ -78,7 +65,7 @@ class Subscription(_Pushed):
 
     def __init__(
         self,
-        registry: "Registry[Subscription]",
+        registry: Registry["Subscription"],
         mailbox: Mailbox[Message | Gap],
         topics: tuple[str, ...],
         *,
@@ -89,6 +76,7 @@ class Subscription(_Pushed):
         filter: Filter | None = None,  # noqa: A002 - the public name
         close_code: int = 1013,
     ) -> None:
+        super().__init__(is_choosy=filter is not None)
         self._registry = registry
         self.mailbox = mailbox
         """What waits for it."""
@@ -100,8 +88,6 @@ class Subscription(_Pushed):
         """It does not get what is published with `exclude` and this name."""
         self.filter = filter
         """What tells whether it gets a message of its topics; None for all of them."""
-        self.is_choosy = filter is not None
-        """Whether there are messages that it does not want, those with `exclude` apart."""
         self.close_code = close_code
         """The code with which a WebSocket is closed that is sent away."""
         self.connected: list[str] = []
@@ -122,23 +108,12 @@ class Subscription(_Pushed):
         self._is_over = False
         self.sink: Sink | None = None
         """Who is woken instead of the one who iterates."""
-        self.lane: Lane | None = None
-        """What tells whether the connection can be pushed to; None while something waits."""
-        self.server_send: Any = None  # not `Send`: type checkers would take that for a method
-        """The server's `send`, where there is a lane. Awaited as a rule without a wait."""
-        self.encode: Encoding | None = None
-        """What makes the ASGI message that is pushed."""
         self.is_disconnected = False
         """Whether it was sent away, as it was too slow and its policy is to disconnect."""
         self.recovered: bool | None = None
         """Whether all that came after its cursor can be given; None where it had none."""
         self.replayed = 0
         """Messages that it got from history."""
-        self.pushed = 0
-        """Messages that were pushed, past the mailbox, since they were set aside last."""
-        self._pushed_before = 0
-        self.pushed_at = 0.0
-        """When the turn began in which something was pushed last, by `time.perf_counter`."""
         self.filter_errors = 0
         """How often its filter has raised: the message was not for it then."""
         self.start_cursor: Cursor | None = None
@@ -185,7 +160,7 @@ class Subscription(_Pushed):
     def counters(self) -> MailboxCounters:
         """What was published to it since it caught up, and what became of that."""
         counters = self.mailbox.counters
-        pushed = self._pushed_before + self.pushed
+        pushed = self.pushed_in_all
         return counters._replace(
             published=counters.published + pushed, delivered=counters.delivered + pushed
         )
@@ -263,6 +238,7 @@ class Subscription(_Pushed):
         if self._tickets is not None:
             self._tickets.drop_all(self.mailbox)
         self.mailbox.close()
+        self.close_lane()
         self._registry.dismiss(self)
         self._ring()
 
@@ -329,7 +305,7 @@ class Subscription(_Pushed):
             self._catch_up = None
 
     def _ring(self) -> None:
-        self.lane = None
+        self.close_lane()
         if self.sink is not None:
             self.sink.wake()
         if self._bell is not None:
@@ -338,10 +314,9 @@ class Subscription(_Pushed):
 
     # For the hub
 
-    def count_pushed(self, count: int) -> None:
-        """Count messages that were pushed."""
-        self._pushed_before += self.pushed + count
-        self.pushed = 0
+    def open_lane(self, lane: Lane) -> None:
+        if not self._is_over:
+            super().open_lane(lane)
 
     def wants(self, message: Message) -> bool:
         """Whether a message of its topics is for it, and was not read in history before."""
@@ -355,6 +330,7 @@ class Subscription(_Pushed):
         # They come in order: no more are late.
         self._through = None
         self.is_choosy = self.filter is not None
+        self.take_seat()
         return False
 
     def _is_for_it(self, message: Message) -> bool:

@@ -30,11 +30,13 @@ class Turn:
     is over, and is then sent as one. Outside of any event loop each message has a turn of its own.
     """
 
-    __slots__ = ("_is_open", "_long_at", "_messages_left", "_on_close", "began_at")
+    __slots__ = ("_is_open", "_long_at", "_messages_left", "_on_close", "began_at", "is_first")
 
     def __init__(self, on_close: Callable[[], None]) -> None:
         self._on_close = on_close
         self._is_open = False
+        self.is_first = True
+        """Whether what was published last was the first in its turn."""
         self.began_at = 0.0
         """When it began, by `time.perf_counter`, which tells turns apart."""
         self._long_at = 0.0
@@ -44,7 +46,9 @@ class Turn:
         """Something is published in this turn; whether it is the first."""
         if self._is_open:
             self._messages_left -= 1
+            self.is_first = False
             return False
+        self.is_first = True
         self._messages_left = _MESSAGES
         self.began_at = _clock()
         self._long_at = _processor_time() + TURN_SECONDS

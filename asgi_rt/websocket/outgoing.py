@@ -52,7 +52,13 @@ def _is_of_a_server(error: OSError | RuntimeError) -> bool:
     return module.partition(".")[0] in _SERVERS
 
 
-class Outgoing(Interruptible):
+class _Sending(Interruptible):
+    """What is read to push to it, in one place of the memory."""
+
+    __slots__ = ("is_due", "server_send")
+
+
+class Outgoing(_Sending):
     """The messages to one client. Any task may send at any time; each task's order is kept.
 
     A send that need not wait does not let the loop turn, so now and then one waits for a turn, lest
@@ -64,9 +70,7 @@ class Outgoing(Interruptible):
         "_ending",
         "_timeout",
         "credit",
-        "is_due",
         "lock",
-        "server_send",
     )
 
     def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:

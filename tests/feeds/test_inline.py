@@ -13,7 +13,7 @@ from sse.wire import on_asyncio_only
 from asgi_rt import Hub, Overflow, sse_feed
 from asgi_rt.drain import STATE_KEY, Drain
 from asgi_rt.errors import SendTimeout
-from asgi_rt.hub import distribution, turn
+from asgi_rt.hub import cohort, distribution, turn
 
 pytestmark = on_asyncio_only
 
@@ -418,7 +418,7 @@ async def test_what_is_published_while_a_ping_waits_comes_behind_it(monkeypatch)
 
 async def test_who_is_beyond_the_budget_of_a_push_gets_everything_in_order(monkeypatch):
     monkeypatch.setattr(turn, "TURN_SECONDS", 0)
-    monkeypatch.setattr(distribution, "_PUSHES_A_LOOK", 2)
+    monkeypatch.setattr(cohort, "_MOST", 2)
     hub = Hub()
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(streamed(sse_feed(hub, "a"))) for _ in range(5)]
@@ -437,6 +437,7 @@ async def test_who_is_beyond_the_budget_of_a_push_gets_everything_in_order(monke
 async def test_who_is_beyond_the_budget_does_not_get_what_is_not_for_it(monkeypatch):
     monkeypatch.setattr(turn, "TURN_SECONDS", 0)
     monkeypatch.setattr(distribution, "_PUSHES_A_LOOK", 1)
+    monkeypatch.setattr(cohort, "_MOST", 1)
     hub = Hub()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context

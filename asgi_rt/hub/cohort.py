@@ -1,0 +1,85 @@
+"""Those of a topic's subscribers to whom the same can be sent, one after another, without a look.
+
+500 connections, and what the kernel does for each, are more than a processor's cache holds. So a
+message is given out as fast as little is looked at for each of them: of those who are idle, want
+everything, and get it in the same form, only what sends to them. What all of a cohort were given is
+counted once, and whoever leaves it takes the sum along.
+"""
+
+from typing import Any, Final, Generic, TypeVar
+
+from asgi_rt.hub.message import Encoding
+
+__all__ = ["Cohort", "Seats"]
+
+S = TypeVar("S")
+
+_MOST: Final = 128
+"""How many one cohort has: they are given a message without a turn for others between them."""
+
+
+class Cohort(Generic[S]):
+    """Some subscribers to whom the same is sent."""
+
+    __slots__ = ("encode", "given", "given_at", "lanes", "needs_look")
+
+    def __init__(self, encode: Encoding, *, needs_look: bool) -> None:
+        self.encode = encode
+        """What makes the ASGI message that each is sent."""
+        self.needs_look = needs_look
+        """Whether `lanes` holds lanes, one of which may be busy, and not just what sends."""
+        self.lanes: dict[S, Any] = {}
+        """What sends to each."""
+        self.given = 0
+        """Messages that were given to all who were in it then."""
+        self.given_at = 0.0
+        """When the turn began in which the last of them was, by `time.perf_counter`."""
+
+
+class Seats(Generic[S]):
+    """The subscribers of one topic or pattern: in cohorts, or standing. One task at a time."""
+
+    __slots__ = ("_roomy", "cohorts", "standing")
+
+    def __init__(self) -> None:
+        self.standing: dict[S, None] = {}
+        """Those who must be looked at for each message."""
+        self.cohorts: dict[Cohort[S], None] = {}
+        """Those who need not, in the order in which the cohorts came about."""
+        self._roomy: dict[Encoding, dict[Cohort[S], None]] = {}
+
+    def add(self, subscriber: S) -> None:
+        """A subscriber has come, and stands."""
+        self.standing[subscriber] = None
+
+    def remove(self, subscriber: S) -> None:
+        """A subscriber that stands is gone."""
+        self.standing.pop(subscriber, None)
+
+    def seat(
+        self, subscriber: S, encode: Encoding, sends_by: Any, *, needs_look: bool
+    ) -> Cohort[S]:
+        """Have one who stands be in a cohort; in which. `encode` says which kind it is."""
+        roomy = self._roomy.setdefault(encode, {})
+        if not roomy:
+            cohort = Cohort[S](encode, needs_look=needs_look)
+            self.cohorts[cohort] = roomy[cohort] = None
+        cohort = next(iter(roomy))
+        cohort.lanes[subscriber] = sends_by
+        if len(cohort.lanes) == _MOST:
+            del roomy[cohort]
+        del self.standing[subscriber]
+        if not self.standing:
+            self.standing = {}  # it may have been large, and keeps its size
+        return cohort
+
+    def unseat(self, subscriber: S, cohort: Cohort[S]) -> None:
+        """Have one who is in a cohort stand."""
+        del cohort.lanes[subscriber]
+        self.standing[subscriber] = None
+        roomy = self._roomy.setdefault(cohort.encode, {})
+        roomy[cohort] = None
+        if not cohort.lanes:
+            del self.cohorts[cohort], roomy[cohort]
+        if not roomy:
+            del self._roomy[cohort.encode]
