@@ -62,8 +62,8 @@ bench-fastapi: $(INSTALLED)
 
 bench-broadcast: $(INSTALLED)
 	@$(BIN)/python -m benchmarks \
-	    broadcast-sse broadcast-sse-cases broadcast-sse-full broadcast-sse-idle-full \
-	    broadcast-ws broadcast-ws-cases broadcast-ws-full broadcast-ws-idle-full
+	    broadcast-sse broadcast-sse-slices broadcast-sse-cases broadcast-sse-full broadcast-sse-idle-full \
+	    broadcast-ws broadcast-ws-slices broadcast-ws-cases broadcast-ws-full broadcast-ws-idle-full
 
 clean:
 	rm -rf $(VENV) .ruff_cache .mypy_cache .hypothesis dist

@@ -6,12 +6,15 @@ from dataclasses import replace
 from benchmarks.harness.subscriber import Transport
 from benchmarks.model import Arm, Plan, Scenario, Size
 from benchmarks.peers import ASGI_RT, RAW, Peer
-from benchmarks.runs import broadcast_idle
+from benchmarks.runs import broadcast_idle, broadcast_slices
 from benchmarks.runs.broadcast import BURSTS, FROZEN, LONG, LONG_FROZEN, PLAIN, Broadcasts
 
 SMALLEST = Size(rounds=1, seconds=0.02, connections=4)
 NORMAL = Size(rounds=3, seconds=0.5, connections=500)
 FULL = Size(rounds=1, seconds=1.5, connections=10_000)
+# Slices of a moment, so many that their median tells what is nearly the same apart.
+SMALLEST_SLICES = Size(rounds=2, seconds=0.02, connections=4)
+NORMAL_SLICES = Size(rounds=300, seconds=0.08, connections=500)
 # Of memory, the seconds are how long it must have stood still.
 SMALLEST_IDLE = Size(rounds=1, seconds=0.05, connections=20)
 NORMAL_IDLE = Size(rounds=1, seconds=0.5, connections=10_000)
@@ -39,6 +42,15 @@ def broadcast_scenarios(
     )
     return (
         _row(name, f"short messages to many {connections}", Broadcasts(transport), peers),
+        Scenario(
+            f"{name}-slices",
+            f"short messages to many {connections}, by turns of a moment each",
+            broadcast_slices.METRICS,
+            broadcast_slices.streams if transport == "sse" else broadcast_slices.sockets,
+            SMALLEST_SLICES,
+            NORMAL_SLICES,
+            few_peers,
+        ),
         _row(
             f"{name}-cases",
             f"to many {connections}: long messages, bursts, beside a client that does not read",

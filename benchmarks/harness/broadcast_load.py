@@ -83,7 +83,9 @@ class Stalled(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
+    """How long a run took, and how late the messages were that tell, in nanoseconds."""
+
     seconds: float
     latencies: list[int]
 
@@ -111,9 +113,9 @@ class Load:
         order = self._order
         if case.frozen and self._known == order.subscribers:
             self._add_frozen_client()
-        count = self._count_for(case)
+        count = self.count_for(case)
         server, own = cpu_seconds(order.server_pid), time.process_time()
-        run = self._run(Publishing(count, case.size, case.burst))
+        run = self.run(Publishing(count, case.size, case.burst))
         own_used = time.process_time() - own
         server_end = cpu_seconds(order.server_pid)
         deliveries = count * order.subscribers
@@ -138,15 +140,15 @@ class Load:
         self._stack.callback(frozen.close)
         self._known += 1
         await_subscribers(order.host, order.port, self._known)
-        self._run(FILLING)
+        self.run(FILLING)
 
-    def _count_for(self, case: Case) -> int:
+    def count_for(self, case: Case) -> int:
         """How many messages take about the ordered time."""
         wanted = self._order.seconds
         count = max(1, FIRST_DELIVERIES // self._order.subscribers)
         while True:
             count = _whole_bursts(count, case.burst)
-            seconds = self._run(Publishing(count, case.size, case.burst)).seconds
+            seconds = self.run(Publishing(count, case.size, case.burst)).seconds
             if seconds >= wanted / 8:
                 break
             count *= 3
@@ -157,13 +159,13 @@ class Load:
         """Milliseconds at `rate` messages a second."""
         count = _whole_bursts(max(1, round(rate * self._order.seconds)), case.burst)
         stamp_every = max(1, min(32, count // FEWEST_STAMPED))
-        run = self._run(Publishing(count, case.size, case.burst, stamp_every, rate))
+        run = self.run(Publishing(count, case.size, case.burst, stamp_every, rate))
         return {
             f"p50_{level}": percentile(run.latencies, 50) / 1e6,
             f"p99_{level}": percentile(run.latencies, 99) / 1e6,
         }
 
-    def _run(self, publishing: Publishing) -> _Run:
+    def run(self, publishing: Publishing) -> Run:
         """From the request to publish until everybody has everything."""
         order, latencies = self._order, list[int]()
         for subscriber in self._subscribers:
@@ -181,7 +183,7 @@ class Load:
                 missing -= key.data.read(latencies)
         seconds = perf_counter() - started
         self._expect_everything(publishing.count)
-        return _Run(seconds, latencies)
+        return Run(seconds, latencies)
 
     def _expect_everything(self, count: int) -> None:
         for subscriber in self._subscribers:

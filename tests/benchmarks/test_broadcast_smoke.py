@@ -7,7 +7,7 @@ import pytest
 from benchmarks.harness import broadcast_check, broadcast_requests
 from benchmarks.model import Plan, Size
 from benchmarks.peers import BROADCAST_STREAMS
-from benchmarks.runs import broadcast_idle
+from benchmarks.runs import broadcast_idle, broadcast_slices
 from benchmarks.runs.broadcast import FROZEN, PLAIN, Broadcasts
 
 pytestmark = pytest.mark.slow
@@ -20,6 +20,8 @@ RUNNERS = [
     pytest.param(WS, id="ws"),
     pytest.param(broadcast_idle.streams, id="sse-idle"),
     pytest.param(broadcast_idle.sockets, id="ws-idle"),
+    pytest.param(broadcast_slices.streams, id="sse-slices"),
+    pytest.param(broadcast_slices.sockets, id="ws-slices"),
 ]
 
 # Broadcasts as raw ASGI does, but for the message number SPOILED of every connection.
@@ -100,6 +102,19 @@ def test_message_that_is_spoilt_under_load_is_caught(run, spoil, fault, make_pee
     peer = make_peer("spoils_late", LATE + spoil + BROADCASTING)
     (arm,) = run(Plan(TINY, peers=(peer,)))
     assert_wrong(arm, fault)
+
+
+@pytest.mark.parametrize("run", [broadcast_slices.streams, broadcast_slices.sockets])
+def test_of_peers_that_take_turns_one_that_is_wrong_is_left_out(run, make_peer):
+    spoilt = make_peer("spoils_in_its_turn", LATE + LOSES + BROADCASTING)
+    size = Size(rounds=3, seconds=0.02, connections=2)
+    right, wrong, other = run(
+        Plan(size, peers=(BROADCAST_STREAMS[0], spoilt, *BROADCAST_STREAMS[1:2]))
+    )
+    assert_wrong(wrong, "came where|deliveries missing")
+    for arm in (right, other):
+        assert arm.status == "measured", arm.reason
+        assert len(arm.samples["dps"]) == 3
 
 
 @pytest.mark.parametrize("run", RUNNERS)
