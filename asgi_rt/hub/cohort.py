@@ -39,27 +39,32 @@ class Cohort(Generic[S]):
 class Seats(Generic[S]):
     """The subscribers of one topic or pattern: in cohorts, or standing. One task at a time."""
 
-    __slots__ = ("_roomy", "cohorts", "standing")
+    __slots__ = ("_roomy", "changes", "cohorts", "standing")
 
     def __init__(self) -> None:
         self.standing: dict[S, None] = {}
         """Those who must be looked at for each message."""
         self.cohorts: dict[Cohort[S], None] = {}
         """Those who need not, in the order in which the cohorts came about."""
+        self.changes = 0
+        """How often somebody came, went, sat down or rose."""
         self._roomy: dict[Encoding, dict[Cohort[S], None]] = {}
 
     def add(self, subscriber: S) -> None:
         """A subscriber has come, and stands."""
+        self.changes += 1
         self.standing[subscriber] = None
 
     def remove(self, subscriber: S) -> None:
         """A subscriber that stands is gone."""
+        self.changes += 1
         self.standing.pop(subscriber, None)
 
     def seat(
         self, subscriber: S, encode: Encoding, sends_by: Any, *, needs_look: bool
     ) -> Cohort[S]:
         """Have one who stands be in a cohort; in which. `encode` says which kind it is."""
+        self.changes += 1
         roomy = self._roomy.setdefault(encode, {})
         if not roomy:
             cohort = Cohort[S](encode, needs_look=needs_look)
@@ -75,6 +80,7 @@ class Seats(Generic[S]):
 
     def unseat(self, subscriber: S, cohort: Cohort[S]) -> None:
         """Have one who is in a cohort stand."""
+        self.changes += 1
         del cohort.lanes[subscriber]
         self.standing[subscriber] = None
         roomy = self._roomy.setdefault(cohort.encode, {})

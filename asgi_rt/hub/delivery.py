@@ -9,7 +9,7 @@ from asgi_rt.hub.burst import Burst
 from asgi_rt.hub.distribution import Distribution, Waiting
 from asgi_rt.hub.message import Message
 from asgi_rt.hub.outcome import Published
-from asgi_rt.hub.routes import Audience
+from asgi_rt.hub.routes import Audience, Crowd
 from asgi_rt.hub.subscription import Subscription
 from asgi_rt.hub.turn import Turn
 
@@ -48,7 +48,7 @@ class Delivery:
         Those who block and have no room go to `waiting`; where that is None it is lost for them.
         """
         if self._is_giving:
-            self._next.append((message, audience))
+            self._next.append((message, Crowd(audience.ordered)))
             return Published(message.id, 0, len(audience.ordered), 0, 0)
         self._is_giving = True
         try:

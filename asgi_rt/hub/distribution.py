@@ -7,11 +7,12 @@ the connection that it waits for, and a new one goes on with the others: no publ
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from asgi_rt.hub.cohort import Cohort, Seats
 from asgi_rt.hub.mailbox import Offer
-from asgi_rt.hub.message import Encoding, Message
+from asgi_rt.hub.message import MAX_WIRES, Encoding, Message
 from asgi_rt.hub.outcome import Published
 from asgi_rt.hub.subscription import Subscription
 from asgi_rt.hub.tickets import Ticket
@@ -86,10 +87,8 @@ class Distribution:
             return
         seats, self._seats = self._seats, None
         if seats is not None and seats.cohorts:
-            left = self._push_to_cohorts(seats)
-            self._left = iter(left)
-            self.is_over = not left
-            if self.is_over or self._turn.is_long:
+            is_begun = self._push_to_cohorts(seats)
+            if is_begun and (self.is_over or self._turn.is_long):
                 return
         while (waits_for := self._run(step := self._push().__await__())) is not step:
             subscription, self._served = self._served, None
@@ -98,33 +97,39 @@ class Distribution:
             subscription.pushed += len(self._messages)
             subscription.sink.carry_on(step, waits_for)
 
-    def _push_to_cohorts(self, seats: Seats[Subscription]) -> list[Subscription]:
-        """Push to those who are seated; who is left then."""
-        # What makes the wires is the app's, and may have anybody rise: so it comes first.
-        wires = {cohort: self._wire_for(cohort) for cohort in tuple(seats.cohorts)}
+    def _push_to_cohorts(self, seats: Seats[Subscription]) -> bool:
+        """Push to those who are seated, as far as that is possible, and leave the rest.
+
+        False where everybody is left.
+        """
+        encodings = {cohort.encode for cohort in seats.cohorts}
+        if len(encodings) > MAX_WIRES:
+            return False
+        changes = seats.changes
+        wires = {encode: self._wire_or_none(encode) for encode in encodings}
+        if seats.changes != changes:  # what makes them is the app's: it may have ended somebody
+            return False
         left = list(seats.standing)
-        cohorts: list[tuple[Cohort[Subscription], dict[str, Any]]] = []
-        for cohort in seats.cohorts:
-            wire = wires.get(cohort)
-            if wire is None:
-                left += cohort.lanes
-            else:
-                cohorts.append((cohort, wire))
-        for number, (cohort, wire) in enumerate(cohorts):
+        cohorts = list(seats.cohorts)
+        for number, cohort in enumerate(cohorts):
             # In another turn they may have changed places, so nobody is left seated.
             if number and self._turn.is_long:
-                for late, _ in cohorts[number:]:
-                    left += late.lanes
+                left += chain.from_iterable(late.lanes for late in cohorts[number:])
                 break
-            self._push_to(cohort, wire)
-        return left
+            wire = wires[cohort.encode]
+            joins = cohort.encode.joins and cohort.given_at == self._turn.began_at
+            if wire is None or joins:
+                left += cohort.lanes
+            else:
+                self._push_to(cohort, wire)
+        self._left = iter(left)
+        self.is_over = not left
+        return len(left) < self._audience_size
 
-    def _wire_for(self, cohort: Cohort[Subscription]) -> dict[str, Any] | None:
-        """What a cohort is sent; None where each of them must be looked at."""
-        if cohort.encode.joins and cohort.given_at == self._turn.began_at:
-            return None
+    def _wire_or_none(self, encode: Encoding) -> dict[str, Any] | None:
+        """What those are sent who have this encoding; None where each must be looked at."""
         try:
-            return self._wire(cohort.encode)
+            return self._wire(encode)
         except Exception:  # raised again where it is one connection's alone
             return None
 

@@ -18,12 +18,13 @@ from asgi_rt.codec import dump_json, load_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Cursor", "Encoding", "Gap", "Kind", "Message", "parse_cursor"]
+__all__ = ["MAX_WIRES", "Cursor", "Encoding", "Gap", "Kind", "Message", "parse_cursor"]
 
 Kind: TypeAlias = Literal["text", "json", "bytes"]
 
 _UNREAD: Final = object()
-_MAX_WIRES: Final = 8
+MAX_WIRES: Final = 8
+"""How many forms of a message are made once for all who ask for the same."""
 _CURSOR: Final = re.compile(r"([!-~]{1,64})-(0|[1-9][0-9]{0,17})")
 
 
@@ -138,7 +139,7 @@ class Message:
         made = wires.get(encode, _UNREAD)
         if made is _UNREAD:
             made = encode(self)
-            if len(wires) < _MAX_WIRES:
+            if len(wires) < MAX_WIRES:
                 wires[encode] = made
         return made
 

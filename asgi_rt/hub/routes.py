@@ -6,7 +6,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from asgi_rt.hub.cohort import Seats
 from asgi_rt.hub.topics import PatternTree, is_pattern
 
-__all__ = ["Audience", "Group", "Routes"]
+__all__ = ["Audience", "Crowd", "Group", "Routes"]
 
 S = TypeVar("S")
 
@@ -25,8 +25,8 @@ class Audience(Protocol[S]):
         ...
 
 
-class _Crowd(Generic[S]):
-    """The subscribers to several patterns."""
+class Crowd(Generic[S]):
+    """Some subscribers, of whom more is not known."""
 
     __slots__ = ("ordered", "seats")
 
@@ -35,7 +35,7 @@ class _Crowd(Generic[S]):
         self.seats: Seats[S] | None = None
 
 
-_NOBODY: Final[_Crowd[Any]] = _Crowd(())
+_NOBODY: Final[Crowd[Any]] = Crowd(())
 
 
 class Group(Generic[S]):
@@ -129,7 +129,7 @@ class Routes(Generic[S]):
             group.published += 1
         if len(groups) == 1:
             return groups[0]
-        return _Crowd(tuple(dict.fromkeys(each for group in groups for each in group.members)))
+        return Crowd(tuple(dict.fromkeys(each for group in groups for each in group.members)))
 
     def count(self, topic: str) -> int:
         """How many would get a message to a topic; of a pattern, how many have subscribed to it."""

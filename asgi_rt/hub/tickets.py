@@ -39,6 +39,7 @@ class Tickets:
     def add(self, message: Message) -> Ticket:
         """Have a message wait behind those that do."""
         ticket = Ticket(message)
+        ticket.lost_before, self._lost_last = self._lost_last, 0
         self._waiting.append(ticket)
         return ticket
 

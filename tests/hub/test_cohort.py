@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from asgi_rt.hub import Hub, cohort, turn
+from asgi_rt.hub import Hub, cohort, distribution, turn
 from asgi_rt.hub.cohort import Seats
 from asgi_rt.hub.registry import ALWAYS_FREE
 
@@ -299,10 +299,77 @@ async def test_what_makes_the_wire_may_end_those_that_it_is_for():
             return super().__call__(message)
 
     connections += await seated(hub, ["takes"] * 4, encode=Ending(), always_free=True)
-    hub.publish_nowait("a", "1")
+    published = hub.publish_nowait("a", "1")
+    assert (published.delivered, published.queued) == (2, 0)
     assert [connection.got for connection in connections] == [[], [], ["1"], ["1"]]
     for connection in connections:
         assert consistent(connection.subscription)
+        await connection.end()
+
+
+async def test_who_subscribes_while_a_wire_is_made_comes_after_the_message():
+    hub = Hub()
+    newcomers = []
+
+    class Subscribing(Encoding):
+        def __call__(self, message):
+            newcomer = hub.subscribe("a")
+            newcomer.start_nowait()
+            newcomers.append(newcomer)
+            return super().__call__(message)
+
+    connections = await seated(hub, ["takes"] * 2, encode=Subscribing(), always_free=True)
+    published = hub.publish_nowait("a", "1")
+    assert (published.delivered, published.queued) == (2, 0)
+    (newcomer,) = newcomers
+    assert newcomer.take() is None
+    assert newcomer.counters.published == 0
+    for subscription in (newcomer, *(connection.subscription for connection in connections)):
+        await subscription.aclose()
+
+
+async def test_who_subscribes_after_a_message_that_a_filter_has_published_does_not_get_it():
+    hub = Hub()
+    newcomers = []
+
+    def choose(message):
+        if message.topic == "a":
+            hub.publish_nowait("b", "1")
+            newcomer = hub.subscribe("b")
+            newcomer.start_nowait()
+            newcomers.append(newcomer)
+        return True
+
+    async with hub.subscribe("a", filter=choose) as chooser, hub.subscribe("b") as other:
+        hub.publish_nowait("a", "0")
+        assert chooser.take().data == "0"
+        assert other.take().data == "1"
+        (newcomer,) = newcomers
+        assert newcomer.take() is None
+        await newcomer.aclose()
+
+
+async def test_forms_of_their_own_are_made_for_each_within_the_bounds_of_a_turn(monkeypatch):
+    monkeypatch.setattr(turn, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(distribution, "_PUSHES_A_LOOK", 4)
+    hub = Hub()
+    made = []
+
+    class Own(Encoding):
+        def __call__(self, message):
+            made.append(message)
+            return super().__call__(message)
+
+    connections = []
+    for _ in range(20):
+        connections += await seated(hub, ["takes"], encode=Own(), always_free=True)
+    publishing = asyncio.ensure_future(hub.publish("a", "1"))
+    await asyncio.sleep(0)
+    assert len(made) == 4
+    assert (await publishing).delivered == 20
+    assert len(made) == 20
+    for connection in connections:
+        assert connection.got == ["1"]
         await connection.end()
 
 

@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from hub.reading import DEADLINE, waiting
 
 from asgi_rt.errors import HubError
-from asgi_rt.hub import Hub, Overflow, turn
+from asgi_rt.hub import Gap, Hub, Overflow, turn
 from asgi_rt.hub.backplane import MemoryBackplane
 from asgi_rt.hub.presence import Presence
 
@@ -209,3 +209,20 @@ async def test_a_message_whose_push_fails_is_counted_as_dropped_and_the_others_h
 async def test_a_presence_whose_events_the_hub_would_refuse_is_refused_itself():
     with pytest.raises(ValueError, match="max_message_bytes"):
         Presence(Hub(max_message_bytes=200), max_metadata_bytes=300)
+
+
+async def test_what_is_lost_between_two_publishers_that_wait_is_told_between_their_messages():
+    hub = Hub()
+    async with hub.subscribe("a", policy=Overflow.BLOCK, max_messages=1) as subscription:
+        hub.publish_nowait("a", "1")
+        async with anyio.create_task_group() as group:
+            group.start_soon(hub.publish, "a", "2")
+            await anyio.wait_all_tasks_blocked()
+            hub.publish_nowait("a", "3")
+            group.start_soon(hub.publish, "a", "4")
+            await anyio.wait_all_tasks_blocked()
+            items = [subscription.take() for _ in range(4)]
+        told = [item.missed if isinstance(item, Gap) else item.data for item in items]
+        assert told == ["1", "2", 1, "4"]
+        counters = subscription.counters
+        assert (counters.published, counters.delivered, counters.dropped) == (4, 3, 1)
