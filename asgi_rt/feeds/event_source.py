@@ -9,7 +9,6 @@ from asgi_rt.http.pulled_source import PulledSource
 from asgi_rt.http.servers import sends_from_anywhere
 from asgi_rt.http.stepped_sender import SteppedSender
 from asgi_rt.hub.message import Gap, Message
-from asgi_rt.hub.registry import ALWAYS_FREE
 from asgi_rt.hub.subscription import Subscription
 from asgi_rt.sse.framing import Event, encode, encode_comment
 
@@ -71,11 +70,11 @@ class EventSource(PulledSource):
 
     def allow_pushes(self) -> None:
         waits_for = self.waits_for
-        if self.subscription.encode is not None and waits_for is not None and not waits_for.done():
-            self.subscription.open_lane(ALWAYS_FREE)
+        if waits_for is not None and not waits_for.done():
+            self.subscription.allow_pushes()
 
     def stop_pushes(self) -> None:
-        self.subscription.close_lane()
+        self.subscription.stop_pushes()
 
     @property
     def pushed_at(self) -> float:
@@ -94,7 +93,7 @@ class EventSource(PulledSource):
 
     async def wait(self, error: BaseException | None) -> Any:
         self.waits_for = None
-        self.subscription.close_lane()
+        self.subscription.stop_pushes()
         if error is not None:
             try:
                 raise error
@@ -124,7 +123,7 @@ class EventSource(PulledSource):
 
     async def release(self, seconds: float = 0) -> bool:
         self.waits_for = None
-        self.subscription.close_lane()
+        self.subscription.stop_pushes()
         return True
 
     # For the hub, and for the stream
@@ -132,7 +131,7 @@ class EventSource(PulledSource):
     def wake(self) -> None:
         waits_for = self.waits_for
         if waits_for is not None:
-            self.subscription.close_lane()
+            self.subscription.stop_pushes()
             if not waits_for.done():
                 waits_for.set_result(None)
 

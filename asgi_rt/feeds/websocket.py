@@ -67,9 +67,10 @@ class Attachment(Pusher):
             await subscription.aclose()
             raise
         subscription.sink = self
-        if self.lane is not None:
-            subscription.server_send = self.lane.server_send
+        if self.server_send is not None:
+            subscription.server_send = self.server_send
             subscription.encode = sends(self._encode)
+        self.begin()
         self.tell(subscription.end)
         self.wake()
         return subscription
@@ -82,6 +83,7 @@ class Attachment(Pusher):
     ) -> None:
         self.subscription.sink = None
         self.untell(self.subscription.end)
+        self.end()
         if self._loading is not None:
             self._loading.cancel()
         # What is being sent is not cancelled: half a message might stand on the wire.
@@ -96,11 +98,18 @@ class Attachment(Pusher):
         elif not self._is_sending and not subscription.is_over:
             self.go_on(None)
 
+    def stop_pushes(self) -> None:
+        self.subscription.stop_pushes()
+
+    def allow_pushes(self) -> None:
+        if not self._is_sending:
+            self.subscription.allow_pushes()
+
     # Beside the handler
 
     def go_on(self, begun: Coroutine[Any, Any, None] | None) -> None:
         """Send the rest of what was begun, and what waits, in a task."""
-        self.subscription.close_lane()
+        self.subscription.stop_pushes()
         self._is_sending = True
         self._begun = begun
         self.start(self._send_all)
@@ -120,8 +129,8 @@ class Attachment(Pusher):
         finally:
             self._begun = None
             self._is_sending = False
-        if self.lane is not None and not self.subscription.is_over:
-            self.subscription.open_lane(self.lane)
+        if self.is_idle:
+            self.subscription.allow_pushes()
 
     async def _next(self) -> Message | Gap | None:
         subscription = self.subscription

@@ -62,9 +62,9 @@ class Burst:
 
 def _can_be_held(subscription: Subscription, turn_began_at: float) -> bool:
     """Whether a subscriber gets all that is to come in this turn, and has been sent the first."""
-    lane, encode = subscription.lane, subscription.encode
-    if lane is None or lane.under_way or lane.is_due:
+    encode = subscription.encode
+    if not subscription.is_pushable or subscription.is_choosy:
         return False
-    if encode is None or not encode.joins or subscription.is_choosy:
+    if encode is None or not encode.joins:
         return False
     return subscription.pushed_last_at == turn_began_at

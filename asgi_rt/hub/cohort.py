@@ -21,14 +21,12 @@ _MOST: Final = 128
 class Cohort(Generic[S]):
     """Some subscribers to whom the same is sent."""
 
-    __slots__ = ("encode", "given", "given_at", "lanes", "needs_look")
+    __slots__ = ("encode", "given", "given_at", "sends")
 
-    def __init__(self, encode: Encoding, *, needs_look: bool) -> None:
+    def __init__(self, encode: Encoding) -> None:
         self.encode = encode
         """What makes the ASGI message that each is sent."""
-        self.needs_look = needs_look
-        """Whether `lanes` holds lanes, one of which may be busy, and not just what sends."""
-        self.lanes: dict[S, Any] = {}
+        self.sends: dict[S, Any] = {}
         """What sends to each."""
         self.given = 0
         """Messages that were given to all who were in it then."""
@@ -60,18 +58,16 @@ class Seats(Generic[S]):
         self.changes += 1
         self.standing.pop(subscriber, None)
 
-    def seat(
-        self, subscriber: S, encode: Encoding, sends_by: Any, *, needs_look: bool
-    ) -> Cohort[S]:
-        """Have one who stands be in a cohort; in which. `encode` says which kind it is."""
+    def seat(self, subscriber: S, encode: Encoding, send: Any) -> Cohort[S]:
+        """Have one who stands be in a cohort; in which."""
         self.changes += 1
         roomy = self._roomy.setdefault(encode, {})
         if not roomy:
-            cohort = Cohort[S](encode, needs_look=needs_look)
+            cohort = Cohort[S](encode)
             self.cohorts[cohort] = roomy[cohort] = None
         cohort = next(iter(roomy))
-        cohort.lanes[subscriber] = sends_by
-        if len(cohort.lanes) == _MOST:
+        cohort.sends[subscriber] = send
+        if len(cohort.sends) == _MOST:
             del roomy[cohort]
         del self.standing[subscriber]
         if not self.standing:
@@ -81,11 +77,11 @@ class Seats(Generic[S]):
     def unseat(self, subscriber: S, cohort: Cohort[S]) -> None:
         """Have one who is in a cohort stand."""
         self.changes += 1
-        del cohort.lanes[subscriber]
+        del cohort.sends[subscriber]
         self.standing[subscriber] = None
         roomy = self._roomy.setdefault(cohort.encode, {})
         roomy[cohort] = None
-        if not cohort.lanes:
+        if not cohort.sends:
             del self.cohorts[cohort], roomy[cohort]
         if not roomy:
             del self._roomy[cohort.encode]

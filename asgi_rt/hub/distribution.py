@@ -114,12 +114,12 @@ class Distribution:
         for number, cohort in enumerate(cohorts):
             # In another turn they may have changed places, so nobody is left seated.
             if number and self._turn.is_long:
-                left += chain.from_iterable(late.lanes for late in cohorts[number:])
+                left += chain.from_iterable(late.sends for late in cohorts[number:])
                 break
             wire = wires[cohort.encode]
             joins = cohort.encode.joins and cohort.given_at == self._turn.began_at
             if wire is None or joins:
-                left += cohort.lanes
+                left += cohort.sends
             else:
                 self._push_to(cohort, wire)
         self._left = iter(left)
@@ -138,37 +138,43 @@ class Distribution:
         count = len(self._messages)
         cohort.given += count
         cohort.given_at = self._turn.began_at
-        send = _send_to_idle if cohort.needs_look else _send
-        left = iter(list(cohort.lanes.values()))
-        members: list[Subscription] | None = None
+        members: Sequence[Subscription] = ()
+        left = iter(list(cohort.sends.values()))
         while True:
-            step = send(left, wire).__await__()
+            step = _send_to_each(left, wire).__await__()
             waits_for: Any = None
             error: Exception | None = None
-            is_busy = False
             try:
                 waits_for = next(step)
-            except StopIteration as stop:
-                if not stop.value:
-                    return
-                is_busy = True
+            except StopIteration:
+                return
             except Exception as raised:
                 error = raised
-            if members is None:
-                members = list(cohort.lanes)
+            members = members or tuple(cohort.sends)
             rest = list(left)  # and what was begun will not go on with them
-            left = iter(rest)
-            subscription = members[-len(rest) - 1]
+            members = members[len(members) - len(rest) - 1 :]
+            subscription, members = members[0], members[1:]
             assert subscription.sink is not None
-            if error is not None:
+            if error is None:
+                subscription.sink.carry_on(step, waits_for)
+            else:
                 subscription.pushed -= count
                 self._count_failed(subscription)
                 subscription.sink.fail(error)
-            elif is_busy:
-                subscription.pushed -= count
-                self._offer(subscription)
-            else:
-                subscription.sink.carry_on(step, waits_for)
+            members = self._who_sits_on(members, cohort)
+            left = iter([cohort.sends[member] for member in members])
+
+    def _who_sits_on(
+        self, members: Sequence[Subscription], cohort: Cohort[Subscription]
+    ) -> Sequence[Subscription]:
+        """Those who can be pushed to still; for others, who share a connection, it waits."""
+        if all(member in cohort.sends for member in members):
+            return members
+        for member in members:
+            if member not in cohort.sends:
+                member.pushed -= len(self._messages)
+                self._offer(member)
+        return [member for member in members if member in cohort.sends]
 
     def finish(self) -> None:
         """Have it wait for all who are left: what comes next is to come after it."""
@@ -206,8 +212,7 @@ class Distribution:
             if (exclude is not None or subscription.is_choosy) and not subscription.wants(message):
                 self._not_pushed += 1
                 continue
-            lane = subscription.lane
-            if lane is None or lane.under_way or lane.is_due:
+            if not subscription.is_pushable:
                 self._offer(subscription)
                 continue
             if may_join and _joins(subscription, now):
@@ -221,7 +226,7 @@ class Distribution:
                     continue
                 encode = subscription.encode
                 # What makes it may have sent something, or ended the connection.
-                if subscription.lane is not lane or lane.under_way or lane.is_due:
+                if not subscription.is_pushable:
                     self._offer(subscription)
                     continue
             subscription.pushed_at = now
@@ -281,19 +286,10 @@ class Distribution:
         self._dropped += mailbox.dropped - dropped_before
 
 
-async def _send(sends: Iterator[Any], wire: dict[str, Any]) -> None:
+async def _send_to_each(sends: Iterator[Any], wire: dict[str, Any]) -> None:
     # The naive loop, in other words: what the speed of everything hangs on.
     for send in sends:
         await send(wire)
-
-
-async def _send_to_idle(lanes: Iterator[Any], wire: dict[str, Any]) -> bool:
-    """Send by each lane until one is busy; whether one was."""
-    for lane in lanes:
-        if lane.under_way or lane.is_due:
-            return True
-        await lane.server_send(wire)
-    return False
 
 
 def _joins(subscription: Subscription, turn_began_at: float) -> bool:

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from asgi_rt.hub.registry import ALWAYS_FREE, Lane
-
 if TYPE_CHECKING:
     from asgi_rt.hub.cohort import Cohort, Seats
     from asgi_rt.hub.message import Encoding
@@ -12,7 +10,10 @@ __all__ = ["Pushed"]
 
 
 class Pushed:
-    """A subscriber that can be pushed to, past its mailbox, while it has a lane.
+    """A subscriber that can be pushed to, past its mailbox, while its connection allows it.
+
+    On asyncio, where who sends is the server itself: then a `send` can be begun in one task and
+    carried on in another.
 
     While that is so without conditions it has a seat in a cohort, and is not looked at. Its slots
     are those of a class of their own so that they stand together: of 500 subscribers, few are in
@@ -24,7 +25,7 @@ class Pushed:
         "_given_before",
         "encode",
         "is_choosy",
-        "lane",
+        "is_pushable",
         "pushed",
         "pushed_at",
         "seats",
@@ -34,10 +35,10 @@ class Pushed:
     def __init__(self, *, is_choosy: bool) -> None:
         self.is_choosy = is_choosy
         """Whether there are messages that it does not want, those with `exclude` apart."""
-        self.lane: Lane | None = None
-        """What tells whether the connection can be pushed to; None while something waits."""
+        self.is_pushable = False
+        """Whether the connection is idle, and nothing waits."""
         self.server_send: Any = None  # not `Send`: type checkers would take that for a method
-        """The server's `send`, where there is a lane. Awaited as a rule without a wait."""
+        """The server's `send`, which is awaited as a rule without a wait; None: never pushed to."""
         self.encode: Encoding | None = None
         """What makes the ASGI message that is pushed."""
         self.pushed = 0
@@ -65,14 +66,14 @@ class Pushed:
     def _given_in_cohort(self) -> int:
         return 0 if self._cohort is None else self._cohort.given - self._given_before
 
-    def open_lane(self, lane: Lane) -> None:
-        """It can be pushed to from now on: by `server_send`, what `encode` makes."""
-        self.lane = lane
+    def allow_pushes(self) -> None:
+        """Push to it from now on, where it has a `server_send`. May be repeated."""
+        self.is_pushable = self.server_send is not None
         self.take_seat()
 
-    def close_lane(self) -> None:
-        """It cannot. May be repeated."""
-        self.lane = None
+    def stop_pushes(self) -> None:
+        """Do not. May be repeated."""
+        self.is_pushable = False
         if self._cohort is None or self.seats is None:
             return
         self.pushed_at = self.pushed_last_at
@@ -82,12 +83,10 @@ class Pushed:
 
     def take_seat(self) -> None:
         """Be one of those who need not be looked at for each message, if it can be."""
-        lane, encode, seats = self.lane, self.encode, self.seats
-        if lane is None or encode is None or seats is None:
+        encode, seats = self.encode, self.seats
+        if not self.is_pushable or encode is None or seats is None:
             return
         if self.is_choosy or self._cohort is not None:
             return
-        needs_look = lane is not ALWAYS_FREE
-        sends_by = lane if needs_look else self.server_send
-        self._cohort = seats.seat(self, encode, sends_by, needs_look=needs_look)
+        self._cohort = seats.seat(self, encode, self.server_send)
         self._given_before = self._cohort.given

@@ -14,7 +14,7 @@ from asgi_rt.hub.mailbox import Lost, Mailbox, MailboxCounters, Offer, Overflow
 from asgi_rt.hub.message import Cursor, Gap, Message
 from asgi_rt.hub.outcome import SubscriptionSnapshot
 from asgi_rt.hub.pushed import Pushed
-from asgi_rt.hub.registry import Lane, Registry, Sink
+from asgi_rt.hub.registry import Registry, Sink
 from asgi_rt.hub.tickets import Ticket, Tickets
 
 __all__ = ["Filter", "Subscription"]
@@ -238,7 +238,7 @@ class Subscription(Pushed):
         if self._tickets is not None:
             self._tickets.drop_all(self.mailbox)
         self.mailbox.close()
-        self.close_lane()
+        self.stop_pushes()
         self._registry.dismiss(self)
         self._ring()
 
@@ -305,7 +305,7 @@ class Subscription(Pushed):
             self._catch_up = None
 
     def _ring(self) -> None:
-        self.close_lane()
+        self.stop_pushes()
         if self.sink is not None:
             self.sink.wake()
         if self._bell is not None:
@@ -314,9 +314,9 @@ class Subscription(Pushed):
 
     # For the hub
 
-    def open_lane(self, lane: Lane) -> None:
+    def allow_pushes(self) -> None:
         if not self._is_over:
-            super().open_lane(lane)
+            super().allow_pushes()
 
     def wants(self, message: Message) -> bool:
         """Whether a message of its topics is for it, and was not read in history before."""

@@ -15,8 +15,9 @@ from asgi_rt.websocket.beside import Beside, LoopBeside
 from asgi_rt.websocket.closing import By, cut_reason
 from asgi_rt.websocket.ending import Ending
 from asgi_rt.websocket.incoming import Incoming
+from asgi_rt.websocket.loop_outgoing import LoopOutgoing
 from asgi_rt.websocket.options import WebSocketOptions
-from asgi_rt.websocket.outgoing import GroupOutgoing, LoopOutgoing, Outgoing
+from asgi_rt.websocket.outgoing import GroupOutgoing, Outgoing
 
 __all__ = ["DRAIN_SPREAD", "Link"]
 
@@ -140,7 +141,7 @@ class Link(Ending):
     # For everybody, from any task of the event loop
 
     def end(self, code: int, reason: str, by: By) -> bool:
-        self.outgoing.is_due = True  # before others are told, who may push
+        self.outgoing.stop_pushes()  # before others are told, who may push
         if not super().end(code, reason, by):
             return False
         self.incoming.on_end(by_server=by == "server")

@@ -5,8 +5,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, NoReturn
 
 import anyio
@@ -14,13 +13,11 @@ import anyio.lowlevel
 
 from asgi_rt.asgi import Message, Send
 from asgi_rt.errors import LifecycleError
-from asgi_rt.http.alarms import Alarm, alarms_of_this_loop
-from asgi_rt.http.pull import resume
 from asgi_rt.websocket.ending import Ending
 from asgi_rt.websocket.interruption import Interruptible
 from asgi_rt.websocket.lifecycle import State, message_name
 
-__all__ = ["CLOSE_SECONDS", "LARGE_BYTES", "GroupOutgoing", "LoopOutgoing", "Outgoing"]
+__all__ = ["CLOSE_SECONDS", "CREDIT", "LARGE_BYTES", "GroupOutgoing", "Outgoing"]
 
 CLOSE_SECONDS: Final = 5.0
 """How long sending a close, or another answer, may take."""
@@ -30,7 +27,8 @@ _logger = logging.getLogger("asgi_rt.websocket")
 _clock = time.perf_counter
 _SERVERS: Final = frozenset({"uvicorn", "hypercorn", "granian", "daphne"})
 _LEARN_SECONDS: Final = 0.5
-_CREDIT: Final = 64
+CREDIT: Final = 64
+"""How much may be sent without a turn for others."""
 LARGE_BYTES: Final = 1024
 """A message takes 1 of the credit, and 1 more for each of so many bytes."""
 
@@ -52,13 +50,7 @@ def _is_of_a_server(error: OSError | RuntimeError) -> bool:
     return module.partition(".")[0] in _SERVERS
 
 
-class _Sending(Interruptible):
-    """What is read to push to it, in one place of the memory."""
-
-    __slots__ = ("is_due", "server_send")
-
-
-class Outgoing(_Sending):
+class Outgoing(Interruptible):
     """The messages to one client. Any task may send at any time; each task's order is kept.
 
     A send that need not wait does not let the loop turn, so now and then one waits for a turn, lest
@@ -70,7 +62,9 @@ class Outgoing(_Sending):
         "_ending",
         "_timeout",
         "credit",
+        "is_due",
         "lock",
+        "server_send",
     )
 
     def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:
@@ -83,7 +77,7 @@ class Outgoing(_Sending):
         # one by one.
         self.credit = 0
         # Whether others wait to send, or a send takes long, or it is over: who ends a send has to
-        # `settle` then, and who pushes has to wait.
+        # `settle` then.
         self.is_due = False
         self.lock: anyio.Lock | None = None
         """What those wait for who have to; None while nobody ever had to."""
@@ -110,6 +104,9 @@ class Outgoing(_Sending):
 
     def on_end(self) -> None:
         """The connection is over."""
+
+    def stop_pushes(self) -> None:
+        """Nobody else is to send by its `server_send` for now."""
 
     async def answer(self, *messages: Message) -> None:
         """Send what is no message to the client but opens or refuses the connection.
@@ -197,167 +194,6 @@ class Outgoing(_Sending):
             self._close_sent = True  # it would stand behind what is not read
 
 
-class LoopOutgoing(Outgoing):
-    """On asyncio. A send that need not wait costs no lock, no task and no timer."""
-
-    __slots__ = (
-        "_alarm",
-        "_freed",
-        "_is_rested",
-    )
-
-    def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:
-        super().__init__(send, ending, timeout)
-        self._is_rested = False  # whether a round has passed since it last had credit
-        self._freed: anyio.Event | None = None
-        self._alarm: Alarm | None = None
-
-    def begin(self) -> None:
-        self.credit = _CREDIT
-
-    def on_end(self) -> None:
-        self.credit = 0
-        self.is_due = True
-
-    async def send(self, message: Message, size: int) -> None:
-        credit = self.credit
-        if credit <= 0:
-            if not self._may_begin():
-                await self._send_in_turn(message)
-                return
-            credit = _CREDIT
-        # The same as `_send_one`, without the call: 0.1 us of an echo's 17.
-        self.credit = 0
-        try:
-            sent = self.under_way = self.server_send(message)
-            await sent
-        except (OSError, RuntimeError, asyncio.CancelledError) as error:
-            await self.fail(error)
-        finally:
-            self.under_way = None
-            if self.is_due:
-                self.settle()
-            else:
-                self.credit = credit - 1 - size // LARGE_BYTES
-
-    def carry_on(self, step: Any, waits_for: Any) -> Coroutine[Any, Any, None]:
-        """What runs a send to its end that was begun in another task; to be awaited in one.
-
-        Nobody else can send until then. It raises like `send`.
-        """
-        if waits_for is not None:
-            waits_for._asyncio_future_blocking = False  # until it is awaited
-        self.credit = 0
-        self.under_way = resume(step, waits_for)
-        if not self._ending.is_noted:
-            self._ending.note()
-        return self._end_send()
-
-    async def _end_send(self) -> None:
-        try:
-            await self.under_way
-        except (OSError, RuntimeError, asyncio.CancelledError) as error:
-            await self.fail(error)
-        finally:
-            self.under_way = None
-            self.settle()
-
-    def _may_begin(self) -> bool:
-        """Whether a send without credit may begin: the loop has had a turn, and nobody waits."""
-        if not (self._is_rested and self.is_free):
-            return False
-        self._is_rested = False
-        if not self._ending.is_noted:
-            self._ending.note()
-        return True
-
-    @property
-    def is_free(self) -> bool:
-        is_locked = self.lock is not None and self.lock.locked()
-        return self._ending.is_open and self.under_way is None and not is_locked
-
-    async def _send_in_turn(self, message: Message) -> None:
-        """Send when others have had their turn, and those who were there first have sent."""
-        self._ending.require_open("a message cannot be sent")
-        await anyio.lowlevel.checkpoint()
-        if self.is_free:
-            # Without the lock, which takes 10 us more: of 64 echoes in a row, 0.15 us of each.
-            self.credit = 0
-            await self._send_one(message)
-            return
-        async with self._exclusively():
-            self._ending.require_open("a message cannot be sent")
-            await self._send_one(message)
-
-    async def _send_one(self, message: Message) -> None:
-        if not self._ending.is_noted:
-            self._ending.note()
-        try:
-            sent = self.under_way = self.server_send(message)
-            await sent
-        except (OSError, RuntimeError, asyncio.CancelledError) as error:
-            await self.fail(error)
-        finally:
-            self.under_way = None
-            self.settle()
-
-    @asynccontextmanager
-    async def _exclusively(self) -> AsyncGenerator[None]:
-        lock = self._the_lock()
-        try:
-            async with lock:
-                self.credit = 0
-                # One who was there before anybody had to wait has no lock.
-                while self.under_way is not None:
-                    self.is_due = True
-                    if self._freed is None:
-                        self._freed = anyio.Event()
-                    await self._freed.wait()
-                yield
-        finally:
-            self._renew()
-
-    def settle(self) -> None:
-        # Until it is free those who push are to wait behind those who do.
-        self.is_due = True
-        if self._alarm is not None:
-            alarms_of_this_loop().cancel(self._alarm)
-            self._alarm = None
-        if self._freed is not None:
-            self._freed.set()
-            self._freed = None
-        self._renew()
-
-    def _renew(self) -> None:
-        """Let sends begin at once, where that is right."""
-        if self.is_free:
-            self.is_due = False
-            self.credit = _CREDIT
-            if not self._ending.is_noted:
-                self._ending.note()
-
-    async def fail(self, error: OSError | RuntimeError | asyncio.CancelledError) -> NoReturn:
-        if not isinstance(error, asyncio.CancelledError):
-            await self._raise_refused(error)
-        await self.absorb(error)
-        raise self._ending.error() from None
-
-    def on_round(self) -> None:
-        """Bound the send that is under way: it waits."""
-        if self.under_way is None:
-            self.credit = 0
-            self._is_rested = True
-        else:
-            self.is_due = True
-            if self._alarm is None and self._timeout is not None:
-                self._alarm = alarms_of_this_loop().set(_clock() + self._timeout, self)
-
-    def on_alarm(self) -> None:
-        """For the alarm: the client has read nothing for too long."""
-        self._timed_out()
-        self.interrupt(None, anywhere=True)
-
-
 class GroupOutgoing(Outgoing):
     """On trio, where a wait that has begun cannot be bounded: each send has lock and scope."""
 
@@ -366,12 +202,12 @@ class GroupOutgoing(Outgoing):
     def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:
         super().__init__(send, ending, timeout)
         self._scope: anyio.CancelScope | None = None
-        self._left_of_turn = _CREDIT
+        self._left_of_turn = CREDIT
 
     async def send(self, message: Message, size: int) -> None:
         self._left_of_turn -= 1 + size // LARGE_BYTES
         if self._left_of_turn <= 0:
-            self._left_of_turn = _CREDIT
+            self._left_of_turn = CREDIT
             await anyio.lowlevel.checkpoint()
         async with self._the_lock():
             self._ending.require_open("a message cannot be sent")

@@ -9,7 +9,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from asgi_rt.hub import Hub, cohort, distribution, turn
 from asgi_rt.hub.cohort import Seats
-from asgi_rt.hub.registry import ALWAYS_FREE
 
 # Seats
 
@@ -35,18 +34,15 @@ class Seating(RuleBasedStateMachine):
     def sit(self, data, encode):
         number = data.draw(st.sampled_from(list(self.places)))
         if self.places[number] is None:
-            found = self.seats.seat(number, encode, f"send {number}", needs_look=encode == "ws")
+            found = self.seats.seat(number, encode, f"send {number}")
             assert found.encode == encode
-            assert found.needs_look is (encode == "ws")
             self.places[number] = found
 
     @rule(encode=st.sampled_from(["sse", "ws"]))
     def all_sit(self, encode):
         for number, place in self.places.items():
             if place is None:
-                self.places[number] = self.seats.seat(
-                    number, encode, number, needs_look=encode == "ws"
-                )
+                self.places[number] = self.seats.seat(number, encode, number)
 
     @precondition(lambda self: self.places)
     @rule(data=st.data())
@@ -81,19 +77,19 @@ class Seating(RuleBasedStateMachine):
     @invariant()
     def each_is_in_one_place(self):
         assert set(self.seats.standing) == {n for n, place in self.places.items() if place is None}
-        seated = [number for each in self.seats.cohorts for number in each.lanes]
+        seated = [number for each in self.seats.cohorts for number in each.sends]
         assert len(seated) == len(set(seated))
         assert set(seated) == {n for n, place in self.places.items() if place is not None}
-        assert all(number in self.places[number].lanes for number in seated)
+        assert all(number in self.places[number].sends for number in seated)
 
     @invariant()
     def no_cohort_is_too_large_or_empty(self):
-        assert all(0 < len(each.lanes) <= cohort._MOST for each in self.seats.cohorts)
+        assert all(0 < len(each.sends) <= cohort._MOST for each in self.seats.cohorts)
 
     @invariant()
     def what_has_room_is_known(self):
         roomy = {each for kind in self.seats._roomy.values() for each in kind}
-        assert roomy == {each for each in self.seats.cohorts if len(each.lanes) < cohort._MOST}
+        assert roomy == {each for each in self.seats.cohorts if len(each.sends) < cohort._MOST}
 
 
 Seating.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
@@ -120,8 +116,7 @@ class Connection:
     def __init__(self, subscription, fate="takes"):
         self.subscription = subscription
         self.fate = fate
-        self.under_way = False
-        self.is_due = False
+        self.sharers = []
         self.got = []
         self.carried = []
         self.errors = []
@@ -131,7 +126,6 @@ class Connection:
             raise ConnectionResetError
         if self.fate == "waits":
             future = asyncio.get_running_loop().create_future()
-            self.under_way = True
             await future
         self.got.append(wire["data"])
 
@@ -139,11 +133,12 @@ class Connection:
         pass
 
     def carry_on(self, step, waits_for):
-        self.subscription.close_lane()
+        for subscription in (self.subscription, *self.sharers):
+            subscription.stop_pushes()
         self.carried.append((step, waits_for))
 
     def fail(self, error):
-        self.subscription.close_lane()
+        self.subscription.stop_pushes()
         self.errors.append(error)
 
     async def end(self):
@@ -152,7 +147,7 @@ class Connection:
         await self.subscription.aclose()
 
 
-async def seated(hub, fates, *, encode, always_free):
+async def seated(hub, fates, *, encode):
     connections = []
     for fate in fates:
         subscription = hub.subscribe("a")
@@ -160,7 +155,7 @@ async def seated(hub, fates, *, encode, always_free):
         connection = Connection(subscription, fate)
         subscription.sink, subscription.encode = connection, encode
         subscription.server_send = connection.server_send
-        subscription.open_lane(ALWAYS_FREE if always_free else connection)
+        subscription.allow_pushes()
         connections.append(connection)
     return connections
 
@@ -171,7 +166,6 @@ def consistent(subscription):
 
 
 FATES = ["takes", "waits", "takes", "fails", "fails", "takes", "waits", "waits", "takes"]
-free = pytest.mark.parametrize("always_free", [True, False], ids=["stream", "websocket"])
 # A send that waits is begun in one task and carried on in another: that is for asyncio.
 pytestmark = pytest.mark.anyio
 
@@ -181,10 +175,9 @@ def anyio_backend():
     return "asyncio"
 
 
-@free
-async def test_each_of_a_cohort_is_counted_by_what_became_of_it(always_free):
+async def test_each_of_a_cohort_is_counted_by_what_became_of_it():
     hub = Hub()
-    connections = await seated(hub, FATES, encode=Encoding(), always_free=always_free)
+    connections = await seated(hub, FATES, encode=Encoding())
     published = hub.publish_nowait("a", "1")
     assert (published.delivered, published.queued, published.dropped) == (7, 0, 2)
     for connection in connections:
@@ -199,10 +192,9 @@ async def test_each_of_a_cohort_is_counted_by_what_became_of_it(always_free):
     assert hub.snapshot().delivered == 7
 
 
-@free
-async def test_who_left_the_cohort_gets_what_follows_by_the_mailbox_and_keeps_the_sum(always_free):
+async def test_who_left_the_cohort_gets_what_follows_by_the_mailbox_and_keeps_the_sum():
     hub = Hub()
-    connections = await seated(hub, FATES, encode=Encoding(), always_free=always_free)
+    connections = await seated(hub, FATES, encode=Encoding())
     hub.publish_nowait("a", "1")
     published = hub.publish_nowait("a", "2")
     assert (published.delivered, published.queued) == (4, 5)
@@ -216,25 +208,23 @@ async def test_who_left_the_cohort_gets_what_follows_by_the_mailbox_and_keeps_th
         await connection.end()
 
 
-async def test_who_is_busy_is_passed_over_and_sits_on():
+async def test_who_shares_a_connection_with_one_that_waits_waits_too_and_keeps_its_count():
     hub = Hub()
-    connections = await seated(hub, ["takes"] * 5, encode=Encoding(), always_free=False)
-    connections[1].under_way = connections[4].is_due = True
+    connections = await seated(hub, ["takes", "waits", "takes", "takes"], encode=Encoding())
+    first, waiting, second, _ = connections
+    waiting.sharers = [first.subscription, second.subscription]
     published = hub.publish_nowait("a", "1")
-    assert (published.delivered, published.queued) == (3, 2)
-    assert [connection.got for connection in connections] == [["1"], [], ["1"], ["1"], []]
+    assert (published.delivered, published.queued) == (3, 1)
+    assert [connection.got for connection in connections] == [["1"], [], [], ["1"]]
+    assert second.subscription.counters.pending == 1
     assert all(consistent(connection.subscription) for connection in connections)
-    assert connections[1].subscription.counters.pending == 1
     for connection in connections:
         await connection.end()
 
 
-@free
-async def test_what_waits_goes_on_for_itself_alone(always_free):
+async def test_what_waits_goes_on_for_itself_alone():
     hub = Hub()
-    connections = await seated(
-        hub, ["takes", "waits", "takes"], encode=Encoding(), always_free=always_free
-    )
+    connections = await seated(hub, ["takes", "waits", "takes"], encode=Encoding())
     hub.publish_nowait("a", "1")
     (step, waits_for), *others = connections[1].carried
     assert others == []
@@ -247,14 +237,11 @@ async def test_what_waits_goes_on_for_itself_alone(always_free):
         await connection.end()
 
 
-@free
-async def test_many_cohorts_that_take_long_are_given_a_message_in_several_turns(
-    monkeypatch, always_free
-):
+async def test_many_cohorts_that_take_long_are_given_a_message_in_several_turns(monkeypatch):
     monkeypatch.setattr(turn, "TURN_SECONDS", 0.0)
     hub = Hub()
     count = 2 * cohort._MOST + 10
-    connections = await seated(hub, ["takes"] * count, encode=Encoding(), always_free=always_free)
+    connections = await seated(hub, ["takes"] * count, encode=Encoding())
     publishing = asyncio.ensure_future(hub.publish("a", "1"))
     await asyncio.sleep(0)
     assert sum(len(connection.got) for connection in connections) == cohort._MOST
@@ -268,19 +255,18 @@ async def test_many_cohorts_that_take_long_are_given_a_message_in_several_turns(
         await connection.end()
 
 
-@free
-async def test_who_changes_places_between_two_turns_gets_the_message_once(monkeypatch, always_free):
+async def test_who_changes_places_between_two_turns_gets_the_message_once(monkeypatch):
     monkeypatch.setattr(turn, "TURN_SECONDS", 0.0)
     hub = Hub()
     count = 3 * cohort._MOST
-    connections = await seated(hub, ["takes"] * count, encode=Encoding(), always_free=always_free)
+    connections = await seated(hub, ["takes"] * count, encode=Encoding())
     publishing = asyncio.ensure_future(hub.publish("a", "1"))
     await asyncio.sleep(0)
     # One whose turn it was, and one of the last, leave room and take what the other left.
     for connection in (connections[0], connections[-1]):
-        connection.subscription.close_lane()
+        connection.subscription.stop_pushes()
     for connection in (connections[-1], connections[0]):
-        connection.subscription.open_lane(ALWAYS_FREE if always_free else connection)
+        connection.subscription.allow_pushes()
     assert (await publishing).delivered == count
     assert [connection.got for connection in connections] == [["1"]] * count
     for connection in connections:
@@ -298,7 +284,7 @@ async def test_what_makes_the_wire_may_end_those_that_it_is_for():
                 connection.subscription.end()
             return super().__call__(message)
 
-    connections += await seated(hub, ["takes"] * 4, encode=Ending(), always_free=True)
+    connections += await seated(hub, ["takes"] * 4, encode=Ending())
     published = hub.publish_nowait("a", "1")
     assert (published.delivered, published.queued) == (2, 0)
     assert [connection.got for connection in connections] == [[], [], ["1"], ["1"]]
@@ -318,7 +304,7 @@ async def test_who_subscribes_while_a_wire_is_made_comes_after_the_message():
             newcomers.append(newcomer)
             return super().__call__(message)
 
-    connections = await seated(hub, ["takes"] * 2, encode=Subscribing(), always_free=True)
+    connections = await seated(hub, ["takes"] * 2, encode=Subscribing())
     published = hub.publish_nowait("a", "1")
     assert (published.delivered, published.queued) == (2, 0)
     (newcomer,) = newcomers
@@ -362,7 +348,7 @@ async def test_forms_of_their_own_are_made_for_each_within_the_bounds_of_a_turn(
 
     connections = []
     for _ in range(20):
-        connections += await seated(hub, ["takes"], encode=Own(), always_free=True)
+        connections += await seated(hub, ["takes"], encode=Own())
     publishing = asyncio.ensure_future(hub.publish("a", "1"))
     await asyncio.sleep(0)
     assert len(made) == 4
@@ -380,8 +366,8 @@ async def test_a_wire_that_cannot_be_made_is_each_connections_own_matter():
         def __call__(self, message):
             raise ValueError("on purpose")
 
-    failing = await seated(hub, ["takes"] * 2, encode=Failing(), always_free=True)
-    others = await seated(hub, ["takes"] * 2, encode=Encoding(), always_free=True)
+    failing = await seated(hub, ["takes"] * 2, encode=Failing())
+    others = await seated(hub, ["takes"] * 2, encode=Encoding())
     published = hub.publish_nowait("a", "1")
     assert (published.delivered, published.queued) == (2, 2)
     assert [connection.subscription.counters.pending for connection in failing] == [1, 1]
@@ -392,9 +378,9 @@ async def test_a_wire_that_cannot_be_made_is_each_connections_own_matter():
 async def test_who_sits_down_after_the_first_message_of_a_turn_is_pushed_the_second():
     hub = Hub()
     joining = Encoding(joins=True)
-    connections = await seated(hub, ["takes"] * 2, encode=joining, always_free=True)
+    connections = await seated(hub, ["takes"] * 2, encode=joining)
     hub.publish_nowait("a", "1")
-    connections += await seated(hub, ["takes"], encode=joining, always_free=True)
+    connections += await seated(hub, ["takes"], encode=joining)
     hub.publish_nowait("a", "2")
     assert [connection.got for connection in connections] == [["1"], ["1"], ["2"]]
     hub.snapshot()
@@ -420,11 +406,11 @@ async def test_nobody_who_chooses_sits_and_who_caught_up_sits_after_the_next_mes
     assert late.take().data == "1"
     assert late.take() is None
     for connection in connections:
-        connection.subscription.open_lane(connection)
+        connection.subscription.allow_pushes()
     seats = hub._routes.match("a").seats
     assert not seats.cohorts
     hub.publish_nowait("a", "2")
-    assert [list(each.lanes) for each in seats.cohorts] == [[late]]
+    assert [list(each.sends) for each in seats.cohorts] == [[late]]
     hub.publish_nowait("a", "3")
     assert [connection.got for connection in connections] == [["2", "3"], ["2"], ["2", "3"]]
     for connection in connections:
@@ -433,10 +419,10 @@ async def test_nobody_who_chooses_sits_and_who_caught_up_sits_after_the_next_mes
     assert not hub._routes.groups
 
 
-async def test_a_lane_that_is_opened_after_the_end_stays_closed():
+async def test_pushes_that_are_allowed_after_the_end_are_not():
     hub = Hub()
-    (connection,) = await seated(hub, ["takes"], encode=Encoding(), always_free=True)
+    (connection,) = await seated(hub, ["takes"], encode=Encoding())
     await connection.subscription.aclose()
-    connection.subscription.open_lane(ALWAYS_FREE)
-    assert connection.subscription.lane is None
+    connection.subscription.allow_pushes()
+    assert not connection.subscription.is_pushable
     assert hub.publish_nowait("a", "1").delivered == 0

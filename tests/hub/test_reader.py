@@ -27,13 +27,8 @@ class _Encoding:
         raise NotImplementedError
 
 
-class _Lane:
+class _Connection:
     """A connection that takes everything at once."""
-
-    is_due = False
-
-    def __init__(self):
-        self.under_way = False
 
     async def server_send(self, wire):
         pass
@@ -45,8 +40,9 @@ async def _idle(hub, count):
     for subscription in subscriptions:
         await subscription.start()
         subscription.encode = _Encoding()
-        subscription.lane = lane = _Lane()
-        subscription.server_send = lane.server_send
+        connection = _Connection()
+        subscription.server_send = connection.server_send
+        subscription.allow_pushes()
     return subscriptions
 
 
@@ -174,11 +170,10 @@ def test_an_epoch_that_no_cursor_can_carry_is_refused(epoch):
         MemoryBackplane(epoch=epoch)
 
 
-class _LostLane(_Lane):
+class _LostConnection(_Connection):
     """A connection whose server has lost its client, and says so."""
 
     def __init__(self):
-        super().__init__()
         self.errors = []
 
     async def server_send(self, wire):
@@ -195,11 +190,13 @@ async def test_a_message_whose_push_fails_is_counted_as_dropped_and_the_others_h
     hub = Hub()
     subscriptions = await _idle(hub, 3)
     lost = subscriptions[1]
-    lost.lane = lost.sink = lane = _LostLane()
-    lost.server_send = lane.server_send
+    lost.stop_pushes()
+    lost.sink = connection = _LostConnection()
+    lost.server_send = connection.server_send
+    lost.allow_pushes()
     published = hub.publish_nowait("a", 1)
     assert (published.delivered, published.queued, published.dropped) == (2, 0, 1)
-    assert [type(error) for error in lane.errors] == [ConnectionResetError]
+    assert [type(error) for error in connection.errors] == [ConnectionResetError]
     counters = lost.counters
     assert (counters.published, counters.delivered, counters.dropped) == (1, 0, 1)
     for subscription in subscriptions:
