@@ -272,10 +272,10 @@ class Hub:
         self._require_open()
         for topic in subscription.topics:
             await self._interests.acquire(self, topic)
-            subscription.connected.append(topic)
+            subscription.connected += (topic,)
 
     async def disconnect(self, subscription: Subscription) -> None:
-        topics, subscription.connected = subscription.connected, []
+        topics, subscription.connected = subscription.connected, ()
         await self._interests.release(self, topics)
 
     def _enter_home(self) -> None:

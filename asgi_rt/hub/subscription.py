@@ -90,7 +90,7 @@ class Subscription(Pushed):
         """What tells whether it gets a message of its topics; None for all of them."""
         self.close_code = close_code
         """The code with which a WebSocket is closed that is sent away."""
-        self.connected: list[str] = []
+        self.connected: tuple[str, ...] = ()
         """The topics that the backplane brings for it."""
         self.after = after
         """The cursor behind which it begins; to be changed before it is entered, if at all."""

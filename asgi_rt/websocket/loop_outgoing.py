@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn, Protocol
 
@@ -23,6 +23,9 @@ _clock = time.perf_counter
 class Sharer(Protocol):
     """Who sends by the `server_send` of one connection as well, in other tasks."""
 
+    next_sharer: "Sharer | None"
+    """Another of the same connection; for that to set. A tuple of them is 64 bytes for each."""
+
     def stop_pushes(self) -> None:
         """Something else is to be sent first: do not send any more."""
         ...
@@ -40,7 +43,7 @@ class LoopOutgoing(Outgoing):
         "_freed",
         "_is_rested",
         "_shared_credit",
-        "_sharers",
+        "_sharer",
     )
 
     def __init__(self, send: Send, ending: Ending, timeout: float | None) -> None:
@@ -49,7 +52,7 @@ class LoopOutgoing(Outgoing):
         self._freed: anyio.Event | None = None
         self._alarm: Alarm | None = None
         # Where there are any, `credit` is always 0, and this is what may be sent at once.
-        self._sharers: tuple[Sharer, ...] = ()
+        self._sharer: Sharer | None = None
         self._shared_credit = 0
 
     def begin(self) -> None:
@@ -62,7 +65,7 @@ class LoopOutgoing(Outgoing):
     async def send(self, message: Message, size: int) -> None:
         credit = self.credit
         if credit <= 0:
-            if self._sharers:
+            if self._sharer is not None:
                 await self._send_shared(message, size)
                 return
             if not self._may_begin():
@@ -111,15 +114,19 @@ class LoopOutgoing(Outgoing):
 
         He may not yet: see `is_idle`.
         """
-        self._sharers = (*self._sharers, sharer)
+        self._sharer, sharer.next_sharer = sharer, self._sharer
         self.credit = 0
         if self.under_way is not None:
             self.is_due = True  # it has credit of its own, which it is not to leave
 
     def unshare(self, sharer: Sharer) -> None:
         """Take that back."""
-        self._sharers = tuple(each for each in self._sharers if each is not sharer)
-        if not self._sharers:
+        sharers = [each for each in self._each_sharer() if each is not sharer]
+        self._sharer = None
+        for each in reversed(sharers):
+            self._sharer, each.next_sharer = each, self._sharer
+        sharer.next_sharer = None
+        if self._sharer is None:
             self._renew()
 
     @property
@@ -127,8 +134,14 @@ class LoopOutgoing(Outgoing):
         """Whether a message can be sent, and nothing else is to be seen to before."""
         return self.is_free and not self.is_due
 
+    def _each_sharer(self) -> Iterator[Sharer]:
+        sharer = self._sharer
+        while sharer is not None:
+            yield sharer
+            sharer = sharer.next_sharer
+
     def stop_pushes(self) -> None:
-        for sharer in self._sharers:
+        for sharer in self._each_sharer():
             sharer.stop_pushes()
 
     async def _send_shared(self, message: Message, size: int) -> None:
@@ -219,9 +232,9 @@ class LoopOutgoing(Outgoing):
             self.is_due = False
             if not self._ending.is_noted:
                 self._ending.note()
-            if not self._sharers:
+            if self._sharer is None:
                 self.credit = CREDIT
-            for sharer in self._sharers:
+            for sharer in self._each_sharer():
                 sharer.allow_pushes()
 
     async def fail(self, error: OSError | RuntimeError | asyncio.CancelledError) -> NoReturn:

@@ -7,7 +7,7 @@ from asgi_rt.asgi import Send
 from asgi_rt.http.servers import sends_from_anywhere
 from asgi_rt.websocket.closing import check_code
 from asgi_rt.websocket.connection import WebSocket
-from asgi_rt.websocket.loop_outgoing import LoopOutgoing
+from asgi_rt.websocket.loop_outgoing import LoopOutgoing, Sharer
 
 __all__ = ["Pusher"]
 
@@ -21,11 +21,12 @@ class Pusher:
     or say by `fail` what it raised. `go_on` is then called, with what is to be awaited.
     """
 
-    __slots__ = ("_link", "_outgoing")
+    __slots__ = ("_link", "_outgoing", "next_sharer")
 
     def __init__(self, ws: WebSocket) -> None:
         self._link = ws.link
         self._outgoing: LoopOutgoing | None = None
+        self.next_sharer: Sharer | None = None
         outgoing = ws.link.outgoing
         if isinstance(outgoing, LoopOutgoing) and sends_from_anywhere(outgoing.server_send):
             self._outgoing = outgoing
