@@ -115,6 +115,7 @@ class LoopOutgoing(Outgoing):
         He may not yet: see `is_idle`.
         """
         self._sharer, sharer.next_sharer = sharer, self._sharer
+        self._shared_credit += self.credit
         self.credit = 0
         if self.under_way is not None:
             self.is_due = True  # it has credit of its own, which it is not to leave
