@@ -37,7 +37,7 @@ class Cohort(Generic[S]):
 class Seats(Generic[S]):
     """The subscribers of one topic or pattern: in cohorts, or standing. One task at a time."""
 
-    __slots__ = ("_roomy", "changes", "cohorts", "standing")
+    __slots__ = ("_roomy", "changes", "cohorts", "risen", "standing")
 
     def __init__(self) -> None:
         self.standing: dict[S, None] = {}
@@ -46,6 +46,8 @@ class Seats(Generic[S]):
         """Those who need not, in the order in which the cohorts came about."""
         self.changes = 0
         """How often somebody came, went, sat down or rose."""
+        self.risen: list[tuple[S, Cohort[S]]] | None = None
+        """For who gives out a message: those who rise meanwhile, and where they sat."""
         self._roomy: dict[Encoding, dict[Cohort[S], None]] = {}
 
     def add(self, subscriber: S) -> None:
@@ -77,6 +79,8 @@ class Seats(Generic[S]):
     def unseat(self, subscriber: S, cohort: Cohort[S]) -> None:
         """Have one who is in a cohort stand."""
         self.changes += 1
+        if self.risen is not None:
+            self.risen.append((subscriber, cohort))
         del cohort.sends[subscriber]
         self.standing[subscriber] = None
         roomy = self._roomy.setdefault(cohort.encode, {})

@@ -109,6 +109,20 @@ class Distribution:
         wires = {encode: self._wire_or_none(encode) for encode in encodings}
         if seats.changes != changes:  # what makes them is the app's: it may have ended somebody
             return False
+        seats.risen = []
+        try:
+            left = self._serve(seats, wires)
+        finally:
+            seats.risen = None
+        self._left = iter(left)
+        self.is_over = not left
+        return len(left) < self._audience_size
+
+    def _serve(
+        self, seats: Seats[Subscription], wires: dict[Encoding, dict[str, Any] | None]
+    ) -> list[Subscription]:
+        """Push to one cohort after another; who is left."""
+        assert seats.risen is not None
         left = list(seats.standing)
         cohorts = list(seats.cohorts)
         for number, cohort in enumerate(cohorts):
@@ -122,9 +136,12 @@ class Distribution:
                 left += cohort.sends
             else:
                 self._push_to(cohort, wire)
-        self._left = iter(left)
-        self.is_over = not left
-        return len(left) < self._audience_size
+            if seats.risen:
+                # A push that waits stops all who share its connection, wherever they sit.
+                later = frozenset(cohorts[number + 1 :])
+                left += (member for member, place in seats.risen if place in later)
+                seats.risen.clear()
+        return left
 
     def _wire_or_none(self, encode: Encoding) -> dict[str, Any] | None:
         """What those are sent who have this encoding; None where each must be looked at."""

@@ -128,7 +128,9 @@ class LoopOutgoing(Outgoing):
             self._sharer, each.next_sharer = each, self._sharer
         sharer.next_sharer = None
         if self._sharer is None:
+            left, self._shared_credit = self._shared_credit, 0
             self._renew()
+            self.credit = min(self.credit, max(left, 0))  # coming and going gives no more of it
 
     @property
     def is_idle(self) -> bool:

@@ -1,6 +1,6 @@
 """A WebSocket's own sends beside those of who publishes: one at a time, each in its order."""
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 import anyio.lowlevel
@@ -11,6 +11,7 @@ from sse.wire import on_asyncio_only
 from websocket.fake_server import UvicornServer, connection
 
 from asgi_rt import Hub, attach
+from asgi_rt.hub import cohort
 
 pytestmark = on_asyncio_only
 
@@ -72,6 +73,71 @@ async def test_a_push_that_waits_stops_the_other_subscription_of_its_connection(
             counters = each.counters
             assert (counters.published, counters.delivered) == (2, 2)
             assert each.is_pushable
+
+
+@pytest.mark.parametrize("others", [0, cohort._MOST - 1], ids=["encodings", "sizes"])
+async def test_a_push_that_waits_loses_nothing_of_who_sits_in_another_cohort(others):
+    hub = Hub()
+    # The second has another form, or no room in the cohort of the first.
+    options = {} if others else {"encode": lambda message: f"second {message.data}"}
+    attachments = anyio.Event()
+    found = []
+
+    async def handler(ws):
+        await ws.accept()
+        async with attach(ws, hub, "a") as first, attach(ws, hub, "a", **options) as second:
+            found[:] = [first, second]
+            attachments.set()
+            async for _ in ws.iter_text():
+                pass
+
+    async with AsyncExitStack() as stack:
+        servers = [(await stack.enter_async_context(attached(hub)))[0] for _ in range(others)]
+        async with connection(handler, UvicornServer) as server:
+            await attachments.wait()
+            await wait_all_tasks_blocked()
+            assert len(hub._routes.match("a").seats.cohorts) == 2
+            server.freeze()
+            published = hub.publish_nowait("a", "0")
+            assert (published.delivered, published.queued) == (others + 1, 1)
+            server.thaw()
+            await server.has_sent(2)
+            assert sorted(server.data) == sorted(["0", "0" if others else "second 0"])
+            assert [each.counters.published for each in found] == [1, 1]
+            assert [each.counters.delivered for each in found] == [1, 1]
+            assert all(other.data == ["0"] for other in servers)
+            server.leave()
+
+
+async def test_coming_and_going_gives_nobody_more_to_send_at_once():
+    hub = Hub()
+    turns = 0
+    found = []
+
+    async def handler(ws):
+        await ws.accept()
+        found.append(ws)
+        async for _ in ws.iter_text():
+            pass
+
+    async def count():
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with connection(handler, UvicornServer) as server:
+        await wait_all_tasks_blocked()
+        (ws,) = found
+        async with anyio.create_task_group() as group:
+            group.start_soon(count)
+            for _ in range(640):
+                async with attach(ws, hub, "a"):
+                    await ws.send_text("x")
+            group.cancel_scope.cancel()
+        assert turns >= 9
+        assert ws.link.outgoing._shared_credit == 0
+        server.leave()
 
 
 async def test_who_attaches_while_a_send_waits_is_pushed_to_after_it_and_not_beside_the_next():
