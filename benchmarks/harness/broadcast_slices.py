@@ -51,7 +51,7 @@ def measure(slices: Slices) -> Report:
             for at, order in enumerate(slices.orders):  # noqa: B007 - told where it fails
                 loads.append(Load(order, stack))
             counts: list[int] = []
-            for at, load in enumerate(loads):  # noqa: B007
+            for at, load in enumerate(loads):  # noqa: B007 - likewise
                 counts.append(load.count_for(slices.orders[0].cases[0]))
             publishing = _publishing(slices.orders[0], min(counts))
             for number in range(slices.count):
