@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
@@ -25,6 +26,50 @@ def handshake(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n".encode()
 
 
+def frames(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """The opcode, beginning and end of each whole payload that a server sent (RFC 6455, 5.2)."""
+    start, size = 0, len(data)
+    while start + 2 <= size:
+        begin, length = start + 2, data[start + 1]
+        if length > 125:
+            begin += 2 if length == 126 else 8
+            length = int.from_bytes(data[start + 2 : begin])
+        start_of_next = begin + length
+        if start_of_next > size:
+            return
+        yield data[start] & 15, begin, start_of_next
+        start = start_of_next
+
+
+class Unframed:
+    """The texts in what comes over a WebSocket, in any pieces, and the pongs that are due."""
+
+    _PING = 9
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._is_open = False
+
+    def receive(self, data: bytes) -> tuple[bytes, bytes]:
+        data = self._rest + data
+        if not self._is_open:
+            head, separator, rest = data.partition(b"\r\n\r\n")
+            if not separator:
+                self._rest = data
+                return b"", b""
+            assert head.startswith(b"HTTP/1.1 101 "), head
+            self._is_open, data = True, rest
+        end, texts, pongs = 0, [], []
+        for opcode, begin, end in frames(data):
+            payload = data[begin:end]
+            if opcode == self._PING:
+                pongs.append(b"\x8a" + bytes([0x80 | len(payload)]) + bytes(4) + payload)
+            else:
+                texts.append(payload)
+        self._rest = data[end:]
+        return b"".join(texts), b"".join(pongs)
+
+
 class Healthy(asyncio.Protocol):
     """A client that reads all there is: which messages have come, and how long they took."""
 
@@ -33,17 +78,26 @@ class Healthy(asyncio.Protocol):
         self.seconds: list[float] = []
         self.count = 0
         self.opened = asyncio.Event()
+        self.is_lost = False
         self._path = path
         self._counts_only = counts_only
         self._rest = b""
+        self._unframed = Unframed() if path.startswith("/ws") else None
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         transport.write(handshake(self._path))
 
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_lost = True
+
     def data_received(self, data: bytes) -> None:
         now = time.monotonic()
         self.opened.set()
+        if self._unframed is not None:
+            data, pongs = self._unframed.receive(data)
+            if pongs:
+                self.transport.write(pongs)
         if self._counts_only:
             self.count += data.count(b";")
             return
@@ -130,6 +184,7 @@ class Crowd:
         async with asyncio.timeout(within):
             for client in self.clients:
                 while client.count < expected:
+                    assert not client.is_lost, f"lost after {client.count} messages"
                     await asyncio.sleep(0.005)
         return outcome
 
