@@ -11,6 +11,7 @@ from heapq import merge, nlargest
 from itertools import islice
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from asgi_rt.hub.losses import Losses
 from asgi_rt.hub.timeline import Entry, Timeline, position_of
 from asgi_rt.hub.topics import is_pattern, matcher
 
@@ -86,6 +87,7 @@ class TopicLogs(Generic[T]):
         self._size_bytes = 0
         self._entry_bytes = entry_bytes
         self._lost_through = 0
+        self._losses = Losses(self._logs)
         # Topics of which nothing is kept, in the order in which that came about.
         self._empty: OrderedDict[str, None] = OrderedDict()
         # Of topics that are forgotten: who stands before it may have lost something of them.
@@ -130,7 +132,9 @@ class TopicLogs(Generic[T]):
 
         A page may hold fewer and not be the last. Topics by name take time in proportion to how
         many they are and to what is returned. A wildcard looks at 1,024 items a page at most,
-        whatever their topics, and at every topic, where any has lost something after the position.
+        whatever their topics. Where any topic has lost something after the position, it also looks
+        at those that did since the same patterns were last asked for: at 1,024 at most, or at every
+        topic where there were more drops since, or more than 255 other wildcards asked for.
 
         Raises ValueError for a limit below 1.
         """
@@ -179,6 +183,8 @@ class TopicLogs(Generic[T]):
             return False
         if position < self._forgotten_through:
             return True
+        if any(map(is_pattern, patterns)):
+            return self._losses.reach_beyond(position, patterns)
         return any(log.lost_through > position for log in self._matching_logs(patterns))
 
     def _scan(self, patterns: Sequence[str], position: int, limit: int) -> Page[T]:
@@ -233,6 +239,7 @@ class TopicLogs(Generic[T]):
         self._size_bytes -= oldest.size + self._entry_bytes
         log.lost_through = oldest.position
         self._lost_through = max(self._lost_through, oldest.position)
+        self._losses.note(oldest.topic)
 
 
 def _newest_of(log: _Log[T]) -> int:

@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import random
 import sys
 import timeit
 import weakref
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_rt.hub import history as history_module
+from asgi_rt.hub import losses as losses_module
 from asgi_rt.hub.history import Expired, History, Page, TopicLogs
 from asgi_rt.hub.topics import matcher
 
@@ -352,6 +354,19 @@ def test_a_wildcard_of_which_nothing_was_lost_takes_a_page_of_work(many_topics):
         assert work < 20 * 1024
 
 
+@pytest.mark.parametrize("drops", [50, 5000])
+def test_paging_by_a_wildcard_looks_at_every_topic_once_whatever_another_one_lost(drops):
+    rooms = [f"rooms.{number}" for number in range(2000)]
+    logs = logs_of(*rooms, *["ticks"] * (drops + 1), max_count=1)
+    kept = logs_of(*rooms, *["ticks"] * (drops + 1))
+
+    def replay(logs):
+        assert len(read(logs, ["rooms.*"], 0, limit=64)) == len(rooms)
+
+    extra = instructions(lambda: replay(logs)) - instructions(lambda: replay(kept))
+    assert extra < 3 * len(rooms)  # once for each page would be 60 times
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("patterns", [["a"], ["a", "b"], [">"]], ids=repr)
 @pytest.mark.parametrize("part", [0.0, 0.5, 0.999])
@@ -498,3 +513,56 @@ def test_logs_that_forget_topics_never_leave_out_what_was_lost(bounds, total, ac
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history_module, "_MAX_EMPTY_LOGS", 1)
         check(bounds, total, actions, is_exact=False)
+
+
+class Thorough(TopicLogs):
+    """Logs that look at every topic each time."""
+
+    def _has_lost(self, patterns, position):
+        if position < self._forgotten_through:
+            return True
+        logs = self._matching_logs(patterns)
+        return position < self._lost_through and any(log.lost_through > position for log in logs)
+
+
+REPEATED = [["*"], [">"], ["a.*"], ["b.>", "a"], ["nowhere.>"], ["a", "b"], ["c", "*.x"]]
+
+
+@pytest.fixture
+def little_known(monkeypatch):
+    monkeypatch.setattr(losses_module, "_MAX_RECENT", 4)
+    monkeypatch.setattr(losses_module, "_MAX_KNOWN", 3)
+
+
+@pytest.mark.usefixtures("few_empty", "little_known")
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_remembered_of_losses_changes_no_answer(seed):
+    chosen = random.Random(seed)
+    limits = History(chosen.choice([1, 3, None]), None, chosen.choice([20, None]))
+    total = chosen.choice([60, 200, None])
+    logs, naive = (each(limits, max_bytes=total) for each in (TopicLogs, Thorough))
+    names = ["a", "b", "c", "a.x", "a.y", "b.x.y", "z.x", "z.z"]
+    now = position = 0
+    for _ in range(200):
+        # Up to three times as many drops between two questions as are remembered.
+        for _ in range(chosen.choice([0, 0, 1, 2, 12])):
+            position += chosen.randint(1, 3)
+            now += chosen.choice([0, 1, 5])
+            topic = chosen.choice(names if chosen.random() < 0.9 else [f"a.{position}"])
+            for each in (logs, naive):
+                each.append(topic, position, position=position, size_bytes=10, now=now)
+        for patterns in chosen.sample(REPEATED, chosen.randint(1, 5)):
+            begin = max(-1, position - int(chosen.expovariate(0.1)))
+            limit = chosen.randint(1, 4)
+            expected = naive.after(patterns, begin, now=now, limit=limit)
+            assert logs.after(patterns, begin, now=now, limit=limit) == expected
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=200)
+@given(bounds, st.integers(1, 60), st.lists(actions, max_size=50), st.integers(1, 3))
+def test_logs_that_remember_few_losses_give_what_the_model_gives(bounds, total, actions, few):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses_module, "_MAX_RECENT", few)
+        patch.setattr(losses_module, "_MAX_KNOWN", few)
+        check(bounds, total, actions)
