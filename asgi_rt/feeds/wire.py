@@ -26,6 +26,7 @@ __all__ = [
 Framing: TypeAlias = Callable[[Message], bytes]
 
 _KNOWN: Final = 256
+_NULL: Final = "null"
 
 
 def _text(message: Message) -> str:
@@ -50,15 +51,17 @@ def framing_named(event: str | None) -> Framing:
 def framing_by(make: Callable[[Message], Any]) -> Framing:
     """Frames of what `make` gives for a message: an Event, the data of one, or frames as bytes.
 
-    An Event without an id gets the message's, by which a client can resume; frames stay the same.
+    None is data as well: JSON's null. An Event without an id gets the message's, by which a client
+    can resume; frames stay the same.
     """
 
     def frame(message: Message) -> bytes:
         made = make(message)
         if not isinstance(made, Event):
-            if message.id is None or isinstance(made, bytes):
+            if message.id is None or isinstance(made, bytes | bytearray | memoryview):
                 return encode_item(made)
-            return encode(Event(made, id=message.id))
+            # An Event whose data is None has no data line, and clients drop it.
+            return encode(Event(_NULL if made is None else made, id=message.id))
         if made.id is None and message.id is not None:
             made = Event(made.data, made.event, message.id, made.retry, made.comment)
         return encode(made)

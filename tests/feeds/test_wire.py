@@ -128,5 +128,15 @@ def test_an_event_without_data_and_one_with_an_id_of_its_own_stay_so():
 
 
 @pytest.mark.parametrize("epoch", [None, "e"])
-def test_whole_frames_may_be_given_as_bytes(epoch):
-    assert framing_by(lambda made: b"data: own\n\n")(message("x", epoch=epoch)) == b"data: own\n\n"
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_whole_frames_may_be_given_as_bytes(kind, epoch):
+    made = framing_by(lambda made: kind(b"data: own\n\n"))(message("x", epoch=epoch))
+    assert isinstance(made, bytes)
+    assert made == b"data: own\n\n"
+
+
+@pytest.mark.parametrize(("epoch", "id"), [(None, None), ("e", "e-7")])
+@pytest.mark.parametrize("value", [None, False, 0, "", [], {"a": None}])
+def test_whatever_else_is_given_is_the_data_of_an_event(value, epoch, id):  # noqa: A002 - the field's name
+    made = decoded(framing_by(lambda made: value)(message("x", epoch=epoch)))
+    assert (made.data if value == "" else json.loads(made.data), made.id) == (value, id)
