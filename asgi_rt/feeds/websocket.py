@@ -11,7 +11,7 @@ from asgi_rt.errors import WebSocketClosed
 from asgi_rt.feeds.wire import envelope, envelope_of_cursor, envelope_of_gap, plain, sends
 from asgi_rt.hub.hub import MAX_BYTES, MAX_MESSAGES, Hub
 from asgi_rt.hub.mailbox import Overflow
-from asgi_rt.hub.message import Gap, Message
+from asgi_rt.hub.message import Cursor, Gap, Message
 from asgi_rt.hub.subscription import Filter, Subscription
 from asgi_rt.websocket.closing import CRASHED, check_code
 from asgi_rt.websocket.connection import WebSocket
@@ -59,10 +59,7 @@ class Attachment(Pusher):
         await subscription.start()
         try:
             if self._encode is envelope:
-                # A client that loses its connection while it catches up begins there again.
-                cursor = subscription.after if subscription.recovered else subscription.start_cursor
-                place = None if cursor is None else str(cursor)
-                await self._ws.send_text(envelope_of_cursor(place, subscription.recovered))
+                await self._send_cursor()
         except BaseException:
             await subscription.aclose()
             raise
@@ -88,6 +85,21 @@ class Attachment(Pusher):
             self._loading.cancel()
         # What is being sent is not cancelled: half a message might stand on the wire.
         await self.subscription.aclose()
+
+    async def _send_cursor(self) -> None:
+        """Tell where the client begins; the first message of its history goes with that."""
+        subscription = self.subscription
+        first = None
+        # A client that loses its connection before it has all that it missed begins there again.
+        cursor = subscription.after if subscription.recovered else subscription.start_cursor
+        if subscription.recovered is None:
+            first = subscription.take()
+            if isinstance(first, Message) and first.epoch is not None:
+                cursor = Cursor(first.epoch, first.position - 1)
+        place = None if cursor is None else str(cursor)
+        await self._ws.send_text(envelope_of_cursor(place, subscription.recovered))
+        if first is not None:
+            await self._send(first)
 
     # For the hub
 
@@ -173,8 +185,8 @@ def attach(
     messages are missing the text `{"type": "gap", "reason": ..., "missed": ...}` stands in their
     place.
 
-    With `envelopes` the client can resume. It is told first where it begins, and whether anything
-    is missing since the cursor that it came with, by
+    With `envelopes` the client can resume. It is told first where it begins, which is before any
+    `history`, and whether anything is missing since the cursor that it came with, by
     `{"type": "cursor", "cursor": ..., "recovered": ...}`, and each message is
     `{"type": "message", "topic": ..., "cursor": ..., "data": ...}`; bytes are base64, and
     `"encoding"` says so. `after` is then by default the `cursor` of the query. `encode` makes

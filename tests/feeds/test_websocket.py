@@ -7,7 +7,8 @@ import os
 import anyio
 import pytest
 from anyio import wait_all_tasks_blocked
-from feeds.attached import attached, envelopes
+from feeds.attached import Room, attached, envelopes
+from hub.lagging_backplane import LaggingBackplane
 from websocket.fake_server import (
     KINDS,
     QUICK_BACKENDS,
@@ -197,14 +198,163 @@ async def test_a_client_whose_messages_are_gone_is_told_so_once(kind, cursor, re
     hub = Hub(history=History(max_count=2))
     cursors = await published(hub, *map(str, range(5)))
     query = resuming(cursor or cursors[0])
-    async with attached(hub, kind=kind, envelopes=True, server=query) as (server, _):
+    options = {"kind": kind, "envelopes": True, "server": query, "history": 20}
+    async with attached(hub, **options) as (server, _):
         await published(hub, "5")
         await server.until(lambda: server.data and '"5"' in server.data[-1])
         first, second, *rest = envelopes(server)
-        assert (first["type"], first["recovered"]) == ("cursor", False)
+        assert first == {"type": "cursor", "cursor": cursors[-1], "recovered": False}
         assert (second["type"], second["reason"]) == ("gap", reason)
         assert {each["type"] for each in rest} == {"message"}
         assert [each["data"] for each in rest] == ["5"]
+
+
+@kinds
+@pytest.mark.parametrize("topics", [("a",), ("a", "b"), ("*",)])
+async def test_a_client_that_lost_its_connection_before_its_history_gets_it_with_its_cursor(
+    kind, topics
+):
+    hub = Hub()
+    places = await published(hub, "0", "00", "1")
+    await published(hub, "not theirs", topic="x.y")
+    await published(hub, "2")
+    options = {"kind": kind, "envelopes": True, "history": 2}
+    async with attached(hub, *topics, **options) as (server, _):
+        await server.has_sent(3)
+        begin, *rest = envelopes(server)
+        assert begin == {"type": "cursor", "cursor": places[1], "recovered": None}
+        assert [each["data"] for each in rest] == ["1", "2"]
+    await published(hub, "3")
+    options["server"] = resuming(begin["cursor"])
+    async with attached(hub, *topics, **options) as (server, _):
+        await published(hub, "4")
+        await server.has_sent(5)
+        begin, *rest = envelopes(server)
+        assert begin == {"type": "cursor", "cursor": places[1], "recovered": True}
+        assert [each["data"] for each in rest] == ["1", "2", "3", "4"]
+
+
+async def test_history_of_all_that_is_kept_can_be_asked_for_again():
+    hub = Hub(history=History(max_count=2))
+    cursors = await published(hub, "0", "1", "2")
+    async with attached(hub, envelopes=True, history=20) as (server, _):
+        await server.has_sent(3)
+        assert envelopes(server)[0]["cursor"] == cursors[0]
+    async with attached(hub, envelopes=True, server=resuming(cursors[0])) as (server, _):
+        await server.has_sent(3)
+        begin, *rest = envelopes(server)
+        assert begin["recovered"] is True
+        assert [each["data"] for each in rest] == ["1", "2"]
+
+
+async def test_history_that_cannot_be_given_whole_again_is_told_as_missing():
+    hub = Hub(history=History(max_count=1))
+    await published(hub, "kept", topic="b")
+    *_, newest = await published(hub, "0", "1")
+    async with attached(hub, "a", "b", envelopes=True, history=20) as (server, _):
+        await server.has_sent(3)
+        begin, *rest = envelopes(server)
+        assert [each["data"] for each in rest] == ["kept", "1"]
+    query = resuming(begin["cursor"])
+    async with attached(hub, "a", "b", envelopes=True, history=20, server=query) as (server, _):
+        await server.has_sent(2)
+        assert envelopes(server) == [
+            {"type": "cursor", "cursor": newest, "recovered": False},
+            {"type": "gap", "reason": "expired", "missed": None, "cursor": newest},
+        ]
+
+
+async def test_where_there_is_no_history_the_newest_cursor_is_told():
+    hub = Hub()
+    (newest,) = await published(hub, "0", topic="other")
+    async with attached(hub, envelopes=True, history=20) as (server, _):
+        await published(hub, "1")
+        await server.has_sent(2)
+        begin, message = envelopes(server)
+        assert begin == {"type": "cursor", "cursor": newest, "recovered": None}
+        assert message["data"] == "1"
+
+
+@kinds
+async def test_of_history_that_is_filtered_the_cursor_is_that_before_the_first_given(kind):
+    hub = Hub()
+    cursors = await published(hub, *map(str, range(6)))
+    options = {"envelopes": True, "history": 4, "filter": lambda message: message.data > "3"}
+    async with attached(hub, kind=kind, **options) as (server, _):
+        await server.has_sent(3)
+        begin, *rest = envelopes(server)
+        assert begin["cursor"] == cursors[3]
+        assert [each["data"] for each in rest] == ["4", "5"]
+
+
+async def test_history_on_a_backplane_that_lags_can_be_asked_for_again():
+    backplane = LaggingBackplane()
+    async with Hub(backplane=backplane) as hub:
+        cursors = await published(hub, "0", "1", "2")
+        async with attached(hub, envelopes=True, history=2) as (server, _):
+            await server.has_sent(3)
+            begin, *rest = envelopes(server)
+            assert begin["cursor"] == cursors[0]
+            assert [each["data"] for each in rest] == ["1", "2"]
+        query = resuming(begin["cursor"])
+        async with attached(hub, envelopes=True, history=2, server=query) as (server, _):
+            await published(hub, "3")
+            backplane.hand_over()
+            await server.has_sent(4)
+            begin, *rest = envelopes(server)
+            assert begin["recovered"] is True
+            assert [each["data"] for each in rest] == ["1", "2", "3"]
+
+
+@kinds
+@pytest.mark.parametrize("room", [1, 2, 3])
+async def test_history_comes_whole_and_in_order_to_who_reads_slowly_from_the_first(kind, room):
+    hub = Hub()
+    await published(hub, "0", "1")
+    handler = Room(hub, envelopes=True, history=20)
+    async with connection(handler, kind) as server:
+        server.freeze(room)  # one is taken by the answer to the handshake
+        await server.blocked()
+        await published(hub, "2")
+        await wait_all_tasks_blocked()
+        hub.close()
+        server.thaw()
+        await server.has_sent(4)
+        assert [each["data"] for each in envelopes(server)[1:]] == ["0", "1", "2"]
+        server.leave()
+
+
+@kinds
+async def test_who_is_sent_away_before_the_history_is_closed(kind):
+    hub = Hub()
+    await published(hub, "0", "1")
+    options = {"policy": Overflow.DISCONNECT, "max_messages": 1}
+    handler = Room(hub, envelopes=True, history=20, **options)
+    async with connection(handler, kind) as server:
+        server.freeze(1)
+        await server.blocked()
+        await published(hub, "2", "3")
+        server.thaw()
+        await server.done()
+    assert server.close == (1013, "you read too slowly")
+
+
+@kinds
+async def test_a_client_that_is_gone_before_the_history_is_no_subscriber(kind):
+    hub = Hub()
+    await published(hub, "0")
+
+    async def handler(ws):
+        await ws.accept()
+        with pytest.raises(WebSocketClosed):
+            async with attach(ws, hub, "a", envelopes=True, history=20):
+                raise AssertionError("the block is not entered")
+        assert hub.subscriber_count("a") == 0
+
+    async with connection(handler, kind) as server:
+        server.freeze(2)
+        await server.blocked()
+        server.leave()
 
 
 async def test_a_cursor_that_the_handler_gives_counts_for_more_than_the_query():
