@@ -13,6 +13,8 @@ from asgi_rt.testing.backplane import BackplaneConformance, RecordingListener
 
 
 class TestMemoryBackplane(BackplaneConformance):
+    history_count = 100
+
     @asynccontextmanager
     async def connections(self):
         backplane = MemoryBackplane()
@@ -30,6 +32,8 @@ class TestMemoryBackplaneWithoutHistory(BackplaneConformance):
 
 class TestLaggingBackplane(BackplaneConformance):
     """The one that other tests take for one of many processes."""
+
+    history_count = 100
 
     @asynccontextmanager
     async def connections(self):

@@ -36,9 +36,9 @@ class Member:
     member: str
     """Who: once in each place, however many connections they have."""
     metadata: Any
-    """What the newest of their connections said of them; JSON."""
+    """What was said last for one of those of their connections that are open; JSON."""
     since: float
-    """When the first of the connections that are open came, in seconds of `time.time`."""
+    """Since when they have been there without a break, in seconds of `time.time`."""
     connections: int
     """How many are open."""
 
@@ -67,7 +67,7 @@ class Backplane(Protocol):
         ...
 
     async def close(self, listener: Listener) -> None:
-        """End what was begun for a hub, on every way out. May be repeated."""
+        """End what was begun for a hub, and for no other, on every way out. May be repeated."""
         ...
 
     async def publish(self, message: Message) -> Cursor | None:
@@ -88,7 +88,8 @@ class Backplane(Protocol):
     async def unsubscribe(self, listener: Listener, pattern: str) -> None:
         """Take that back: nothing comes once this was called, even where it raises.
 
-        A pattern that is not carried is no error, and neither is a listener that was closed.
+        What other listeners have subscribed to stays. A pattern that is not carried is no error,
+        and neither is a listener that was closed.
         """
         ...
 
@@ -99,7 +100,10 @@ class Backplane(Protocol):
     async def history(
         self, patterns: Sequence[str], after: Cursor, *, limit: int
     ) -> Page[Message] | Gap:
-        """At most `limit` messages after a place, in order, or why they cannot all be given."""
+        """At most `limit` messages after a place, in order, or why they cannot all be given.
+
+        They are as they came when they were published, their ids too. A gap goes on at `cursor`.
+        """
         ...
 
     async def newest(self, patterns: Sequence[str], count: int) -> list[Message]:
@@ -117,7 +121,7 @@ class Backplane(Protocol):
         ...
 
     async def leave(self, topic: str, member: str, connection: str) -> bool:
-        """Take a connection out; whether it was there, and was the last of theirs."""
+        """Take a connection out; whether it was there as this member's, and was their last."""
         ...
 
     async def members(self, topic: str) -> list[Member]:
