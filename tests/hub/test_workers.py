@@ -5,12 +5,12 @@ import logging
 import pytest
 
 from asgi_rt import Hub
-from asgi_rt.hub.workers import warn_of_workers
+from asgi_rt.hub.workers import said_of_workers, warn_of_workers
 
 
 @pytest.mark.parametrize("number", ["2", "16"])
 def test_several_workers_are_warned_of(caplog, number):
-    warn_of_workers({"WEB_CONCURRENCY": number})
+    warn_of_workers({"WEB_CONCURRENCY": number}, [])
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("asgi_rt.hub", logging.WARNING)
     assert f"WEB_CONCURRENCY is {number}" in record.getMessage()
@@ -18,8 +18,43 @@ def test_several_workers_are_warned_of(caplog, number):
 
 @pytest.mark.parametrize("environment", [{}, *({"WEB_CONCURRENCY": n} for n in ("1", "", "two"))])
 def test_one_worker_is_nothing_to_warn_of(caplog, environment):
-    warn_of_workers(environment)
+    warn_of_workers(environment, [])
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments"),
+    [
+        ("--workers", ["/bin/uvicorn", "app:app", "--workers", "2"]),
+        ("--workers", ["/lib/uvicorn/__main__.py", "app:app", "--workers=2"]),
+        ("-w", ["gunicorn", "-w", "2", "app:app"]),
+        ("--workers", ["gunicorn", "--workers", "2", "app:app"]),
+    ],
+)
+def test_a_command_line_that_says_several_is_warned_of_by_its_name(caplog, said, arguments):
+    warn_of_workers({}, arguments)
+    (record,) = caplog.records
+    assert f"{said} is 2" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["uvicorn", "app:app"],
+        ["uvicorn", "app:app", "--workers"],
+        ["uvicorn", "app:app", "--workers", "two"],
+        ["uvicorn", "app:app", "-w", "2"],
+        ["import.py", "--workers", "2"],
+        [],
+    ],
+)
+def test_a_command_line_that_says_nothing_of_workers_of_a_server(arguments):
+    assert said_of_workers({}, arguments) is None
+
+
+def test_the_command_line_goes_before_the_environment():
+    arguments = ["uvicorn", "app:app", "--workers", "1"]
+    assert said_of_workers({"WEB_CONCURRENCY": "4"}, arguments) == ("--workers", 1)
 
 
 async def test_a_hub_warns_once_on_its_event_loop(caplog, monkeypatch):
