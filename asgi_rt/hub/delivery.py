@@ -98,7 +98,7 @@ class Delivery:
         """Give out what is held."""
         burst, self._burst = self._burst, None
         if burst is not None:
-            held = Distribution(burst.messages, burst.held, None, self._turn, None)
+            held = Distribution(burst.messages, burst.held, None, self._turn, None, joins=False)
             held.push()
             held.finish()
 

@@ -6,6 +6,7 @@ the connection that it waits for, and a new one goes on with the others: no publ
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Final, TypeAlias
@@ -31,14 +32,16 @@ _TAKEN: Final = frozenset({Offer.KEPT, Offer.REPLACED, Offer.MADE_ROOM})
 class Distribution:
     """One message on its way to its subscribers, or several as one; `push` it until it is over.
 
-    Those who block and have no room go to `waiting`; where that is None it is lost for them. Never
-    waits. One task at a time.
+    Those who block and have no room go to `waiting`; where that is None it is lost for them. Where
+    it `joins`, it waits for those who were pushed to in this turn, and have it with what follows.
+    Never waits. One task at a time.
     """
 
     __slots__ = (
         "_audience_size",
         "_disconnected",
         "_dropped",
+        "_joins",
         "_left",
         "_messages",
         "_not_pushed",
@@ -47,6 +50,7 @@ class Distribution:
         "_served",
         "_turn",
         "_waiting",
+        "_wires",
         "is_over",
     )
 
@@ -57,14 +61,19 @@ class Distribution:
         seats: Seats[Subscription] | None,
         turn: Turn,
         waiting: Waiting | None,
+        *,
+        joins: bool = True,
     ) -> None:
         self._messages = messages
+        self._joins = joins and len(messages) == 1
         self._left = iter(audience)
         # Those of the audience who need not be looked at, unless the message is not for everybody.
         self._seats = seats if messages[0].exclude is None else None
         self._audience_size = len(audience)
         self._turn = turn
         self._waiting = waiting
+        # Not kept with the message, which may outlast this by hours.
+        self._wires: dict[Encoding, dict[str, Any]] = {}
         self._served: Subscription | None = None
         # Those who are, are not counted one by one: that would be a tenth of what they take here.
         self._not_pushed = 0
@@ -106,21 +115,20 @@ class Distribution:
         if len(encodings) > MAX_WIRES:
             return False
         changes = seats.changes
-        wires = {encode: self._wire_or_none(encode) for encode in encodings}
+        for encode in encodings:
+            self._try_wire(encode)
         if seats.changes != changes:  # what makes them is the app's: it may have ended somebody
             return False
         seats.risen = []
         try:
-            left = self._serve(seats, wires)
+            left = self._serve(seats)
         finally:
             seats.risen = None
         self._left = iter(left)
         self.is_over = not left
         return len(left) < self._audience_size
 
-    def _serve(
-        self, seats: Seats[Subscription], wires: dict[Encoding, dict[str, Any] | None]
-    ) -> list[Subscription]:
+    def _serve(self, seats: Seats[Subscription]) -> list[Subscription]:
         """Push to one cohort after another; who is left."""
         assert seats.risen is not None
         left = list(seats.standing)
@@ -130,7 +138,7 @@ class Distribution:
             if number and self._turn.is_long:
                 left += chain.from_iterable(late.sends for late in cohorts[number:])
                 break
-            wire = wires[cohort.encode]
+            wire = self._wires.get(cohort.encode)
             joins = cohort.encode.joins and cohort.given_at == self._turn.began_at
             if wire is None or joins:
                 left += cohort.sends
@@ -143,12 +151,10 @@ class Distribution:
                 seats.risen.clear()
         return left
 
-    def _wire_or_none(self, encode: Encoding) -> dict[str, Any] | None:
-        """What those are sent who have this encoding; None where each must be looked at."""
-        try:
-            return self._wire(encode)
-        except Exception:  # raised again where it is one connection's alone
-            return None
+    def _try_wire(self, encode: Encoding) -> None:
+        """Make what those are sent who have this encoding; else each must be looked at."""
+        with suppress(Exception):  # raised again where it is one connection's alone
+            self._wire(encode)
 
     def _push_to(self, cohort: Cohort[Subscription], wire: dict[str, Any]) -> None:
         """Push to all of a cohort. Nothing of the app's runs meanwhile, nor any other task."""
@@ -221,7 +227,7 @@ class Distribution:
         count = len(self._messages)
         exclude = message.exclude
         now = self._turn.began_at
-        may_join = count == 1 and not self._turn.is_first
+        may_join = self._joins and not self._turn.is_first
         pushes_left = _PUSHES_A_LOOK
         encode: Encoding | None = None
         wire: dict[str, Any] = {}
@@ -271,9 +277,12 @@ class Distribution:
 
     def _wire(self, encode: Encoding | None) -> dict[str, Any]:
         assert encode is not None
-        if len(self._messages) > 1:
-            return encode.join(self._messages)
-        wire: dict[str, Any] = self._messages[0].wire(encode)
+        wire = self._wires.get(encode)
+        if wire is None:
+            messages = self._messages
+            wire = encode.join(messages) if len(messages) > 1 else encode(messages[0])
+            if len(self._wires) < MAX_WIRES:
+                self._wires[encode] = wire
         return wire
 
     def _count_failed(self, subscription: Subscription) -> None:
@@ -296,10 +305,12 @@ class Distribution:
         elif offer is Offer.OVERFLOWED:
             self._disconnected += 1
         elif offer is Offer.FULL:
-            if self._waiting is None:
-                subscription.lose()
-            else:
+            if self._waiting is not None:
                 self._waiting.append((subscription, subscription.queue(message)))
+                return
+            subscription.lose()
+            self._dropped += 1  # the mailbox counts it behind publishers that wait
+            return
         self._dropped += mailbox.dropped - dropped_before
 
 

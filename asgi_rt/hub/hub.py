@@ -92,9 +92,10 @@ class Hub:
     ) -> Published:
         """Give a message to all who are subscribed to a topic; what became of it.
 
-        `data` is a str, sent as it is, bytes, or any value, made JSON: once, here. `key` is whose
-        older messages it takes the place of for subscribers that coalesce, by default the topic's.
-        `exclude` is who does not get it: a subscription, or the `origin` of some.
+        `data` is a str, sent as it is, bytes, or any value, made JSON: once, here. For subscribers
+        that coalesce it takes the place of older messages of its topic with the same `key`, or of
+        those without one. `exclude` is who does not get it: a subscription, or the `origin` of
+        some.
 
         Waits for no client but those who asked for that by `Overflow.BLOCK`; cancelled in such a
         wait, everybody else has it already. Raises ValueError for a topic that is none and for a
@@ -177,8 +178,9 @@ class Hub:
         self._enter_home()
         if isinstance(exclude, Subscription):
             exclude = exclude.origin
-        if key is not None and not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance] - it would be met in the midst of subscribers
-            raise TypeError(f"a key is a str, not {key!r}")
+        for name, given in (("key", key), ("exclude", exclude)):
+            if given is not None and not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance] - it would be met in the midst of subscribers
+                raise TypeError(f"{name} is a str, not {given!r}")
         message = Message.of(topic, data, key=key, exclude=exclude)
         if len(message.payload) > self.max_message_bytes:
             raise ValueError(

@@ -24,7 +24,7 @@ class Overflow(Enum):
     DROP_NEWEST = "drop_newest"
     """The new one is lost: who is slow gets what was first."""
     COALESCE = "coalesce"
-    """A message takes the place of the one with its key, so the last of each key is what arrives;
+    """A message takes the place of the one of its topic and key: the last of each is what arrives;
     where that is not enough, the keys that were updated the longest ago make room."""
     DISCONNECT = "disconnect"
     """The subscriber is sent away, to come back and catch up."""
@@ -291,7 +291,9 @@ class CoalescingMailbox(Mailbox[T]):
 
 
 def mailbox_for(policy: Overflow, *, max_messages: int, max_bytes: int) -> Mailbox[T]:
-    """An empty mailbox. Raises ValueError for a bound that is not at least 1."""
+    """An empty mailbox. Raises ValueError for a bound that is not at least 1, and TypeError."""
+    if not isinstance(policy, Overflow):  # pyright: ignore[reportUnnecessaryIsInstance] - "block" would drop
+        raise TypeError(f"a policy is one of Overflow, such as Overflow.BLOCK, not {policy!r}")
     if policy is Overflow.COALESCE:
         return CoalescingMailbox(policy, max_messages=max_messages, max_bytes=max_bytes)
     return Mailbox(policy, max_messages=max_messages, max_bytes=max_bytes)

@@ -38,9 +38,9 @@ class Cursor(NamedTuple):
         return f"{self.epoch}-{self.position}"
 
 
-def parse_cursor(text: str) -> Cursor | None:
-    """The cursor that a client gives back; None for what was never one."""
-    found = _CURSOR.fullmatch(text)
+def parse_cursor(text: object) -> Cursor | None:
+    """The cursor that a client gives back; None for what was never one, of whatever type."""
+    found = _CURSOR.fullmatch(text) if isinstance(text, str) else None
     return None if found is None else Cursor(found[1], int(found[2]))
 
 
@@ -87,7 +87,7 @@ class Message:
         self.kind: Kind = kind
         """Whether its data is a text, a value that was made JSON, or bytes."""
         self.key = key
-        """What it replaces messages of, for subscribers that coalesce; None is its topic."""
+        """What of its topic it replaces, for subscribers that coalesce."""
         self.exclude = exclude
         """The origin whose subscribers do not get it."""
         self.position = 0
@@ -110,7 +110,8 @@ class Message:
             return cls(topic, data.encode("utf-8"), "text", key=key, exclude=exclude)
         if isinstance(data, bytes | bytearray | memoryview):
             return cls(topic, bytes(cast("bytes", data)), "bytes", key=key, exclude=exclude)
-        return cls(topic, dump_json(data), "json", key=key, exclude=exclude)
+        # A copy: what orjson gives keeps the kilobytes that it was written into.
+        return cls(topic, b"%b" % dump_json(data), "json", key=key, exclude=exclude)
 
     @property
     def id(self) -> str | None:

@@ -16,7 +16,7 @@ class Published:
     queued: int
     """Subscribers for which it waits, or who had to be waited for."""
     dropped: int
-    """Messages that were lost for it: this one, or older ones that made room."""
+    """Messages that were lost or replaced for it: this one, or older ones that made room."""
     disconnected: int
     """Subscribers that were sent away for it."""
 

@@ -146,7 +146,7 @@ class Place:
             "member": self.member,
             "metadata": self.metadata,
         }
-        key = f"{self._events} {self.member}"  # what coalesces is the member, not the topic
+        key = self.member  # what coalesces is the member, not the topic
         if self._hub.local is None:
             await self._hub.publish(self._events, event, key=key, exclude=self._exclude)
         else:

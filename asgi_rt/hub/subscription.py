@@ -315,7 +315,7 @@ class Subscription(Pushed):
     # For the hub
 
     def allow_pushes(self) -> None:
-        if not self._is_over:
+        if not (self._is_over or self._is_finishing):
             super().allow_pushes()
 
     def wants(self, message: Message) -> bool:
@@ -355,8 +355,7 @@ class Subscription(Pushed):
             return Offer.KEPT
         if self._tickets:
             return Offer.FULL
-        key = message.topic if message.key is None else message.key
-        offer = self.mailbox.offer(message, len(message.payload), key)
+        offer = self.mailbox.offer(message, len(message.payload), (message.topic, message.key))
         if offer is Offer.OVERFLOWED:
             self.is_disconnected = True
             self.end()

@@ -89,7 +89,9 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 class PatternTree(Generic[T]):
     """Values by pattern, found by topic: only patterns that begin as the topic does are looked at.
 
-    Each pattern has one value, which is not None. One task at a time.
+    They are followed token by token, also by `*`, even where they do not match in the end. So with
+    many patterns of many `*` a look takes long: they are not for clients to choose. Each pattern
+    has one value, which is not None. One task at a time.
     """
 
     __slots__ = ("_root", "_size")

@@ -33,6 +33,20 @@ async def test_two_streams_each_get_a_burst_in_two_sends():
             assert server.sends - sends == 2
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_a_burst_wakes_no_task_however_few_follow(count):
+    hub = Hub()
+    async with AsyncExitStack() as stack:
+        servers = [await opened(stack, hub, "a") for _ in range(2)]
+        await wait_all_tasks_blocked()
+        before = [server.steps.count for server in servers]
+        for number in range(count):
+            hub.publish_nowait("a", str(number))
+        await wait_all_tasks_blocked()
+        assert [server.steps.count for server in servers] == before
+        assert [server.datas for server in servers] == [[str(n) for n in range(count)]] * 2
+
+
 def is_even(message):
     return int(message.data) % 2 == 0
 

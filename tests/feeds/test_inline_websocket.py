@@ -440,6 +440,19 @@ class WatchedAttachment(Attachment):
     __slots__ = ("__weakref__",)
 
 
+async def test_what_outlasts_its_hub_gets_nothing_that_is_published_when_it_is_open_again():
+    hub = Hub()
+    async with attached(hub) as (server, room):
+        async with hub:
+            await hub.publish("a", "0")
+        async with hub:
+            for number in range(1, 3):
+                assert (await hub.publish("a", str(number))).delivered == 0
+                for _ in range(70):  # more than are sent without a look at who may send
+                    await room.ws.send_text("own")
+        assert [data for data in server.data if data != "own"] == ["0"]
+
+
 async def test_an_attachment_leaves_no_cycle():
     hub = Hub()
     left = []

@@ -1,7 +1,10 @@
 """Messages: what they hold, what is made once for all, and cursors that clients give back."""
 
 import gc
+import os
+import sys
 import weakref
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -136,6 +139,21 @@ def test_the_first_to_ask_share_it_however_many_ask_later():
     assert message.wire(first) is made
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_json_takes_the_memory_that_its_length_tells():
+    """What a serializer has written into a larger buffer is not kept in that."""
+
+    def resident_bytes():
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    gc.collect()
+    before = resident_bytes()
+    kept = [Message.of("topic", {"bid": number}) for number in range(20_000)]
+    assert resident_bytes() - before < 20_000 * 1024
+    assert len(kept[-1].payload) < 20
+
+
 # Cursors
 
 
@@ -176,6 +194,7 @@ def test_a_cursor_that_is_read_is_written_as_it_came(text):
         *("e-" + "1" * 19, "e-" + "1" * 100_000, "e" * 65 + "-1", "e" * 100_000 + "-1"),
         "-" * 100_000,
         "e-1\x00",
+        *(None, 1, 1.5, True, b"e-1", ["e-1"], {"e": 1}),
     ],
     ids=lambda value: ascii(value)[:20],
 )

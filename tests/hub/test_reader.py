@@ -148,11 +148,12 @@ async def test_closing_in_the_midst_of_a_message_to_many_lets_all_have_it(monkey
         assert [[item.data async for item in each] for each in everybody] == [[1]] * 200
 
 
-async def test_a_key_that_is_no_text_is_refused_before_anybody_has_the_message():
+@pytest.mark.parametrize("name", ["key", "exclude"])
+async def test_a_name_that_is_no_text_is_refused_before_anybody_has_the_message(name):
     hub = Hub()
     async with hub.subscribe("a", policy=Overflow.COALESCE) as subscription:
-        with pytest.raises(TypeError, match="a key is a str"):
-            await hub.publish("a", 1, key=[])
+        with pytest.raises(TypeError, match=f"{name} is a str"):
+            await hub.publish("a", 1, **{name: []})
         assert subscription.take() is None
 
 

@@ -87,6 +87,17 @@ async def test_what_coalesces_goes_by_topic_where_there_is_no_key():
         assert waiting(subscription) == ["y 1", "x 2"]
 
 
+async def test_what_coalesces_keeps_equal_keys_of_different_topics_apart():
+    hub = Hub()
+    async with hub.subscribe("a.*", policy=Overflow.COALESCE) as subscription:
+        await hub.publish("a.x", "x 1", key="bid")
+        await hub.publish("a.y", "y 1", key="bid")
+        await hub.publish("a.z", "z 1")
+        await hub.publish("a.x", "of the key a.z", key="a.z")
+        await hub.publish("a.x", "x 2", key="bid")
+        assert waiting(subscription) == ["y 1", "z 1", "of the key a.z", "x 2"]
+
+
 async def test_what_is_slow_with_disconnect_is_sent_away_and_its_iteration_ends():
     hub = Hub()
     async with hub.subscribe("a", policy=Overflow.DISCONNECT, max_messages=2) as subscription:
@@ -245,7 +256,7 @@ async def test_what_publish_nowait_loses_is_told_behind_publishers_that_wait():
         async with anyio.create_task_group() as group:
             group.start_soon(hub.publish, "a", 1)
             await wait_all_tasks_blocked()
-            hub.publish_nowait("a", 2)
+            assert hub.publish_nowait("a", 2).dropped == 1
             assert await read(subscription, 3) == [0, 1, overflow(1)]
 
 
@@ -452,6 +463,12 @@ async def test_a_counted_message_is_delivered_dropped_or_pending():
 def test_topics_that_are_none_are_refused(arguments):
     with pytest.raises(ValueError, match="topic"):
         Hub().subscribe(*arguments)
+
+
+@pytest.mark.parametrize("policy", ["block", None, 1])
+def test_a_policy_that_is_none_is_refused(policy):
+    with pytest.raises(TypeError, match=r"Overflow\.BLOCK"):
+        Hub().subscribe("a", policy=policy)
 
 
 @pytest.mark.parametrize("bounds", [{"max_messages": 0}, {"max_bytes": 0}, {"max_bytes": -1}])
