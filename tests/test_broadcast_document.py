@@ -120,6 +120,15 @@ async def test_members_are_those_who_are_in_the_room_and_the_room_is_told():
         assert (await client.get("/rooms/tea/members")).json() == []
 
 
+async def test_a_room_and_a_name_of_any_length_are_cut():
+    (example,) = examples("Who is there")
+    path = f"/rooms/{'%25' * 250}"
+    client = AsyncTestClient(example["app"])
+    async with client, client.websocket_connect(f"{path}?name={'n' * 300}") as long:
+        assert json.loads(await long.receive_text())["member"] == "n" * 50
+        assert (await client.get(f"{path}/members")).json() == ["n" * 50]
+
+
 async def test_a_handler_in_a_thread_publishes():
     (example,) = examples("Threads and event loops")
     hub = example["hub"]
