@@ -7,12 +7,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test check bench bench-middleware bench-fastapi bench-broadcast clean
+.PHONY: help demo test test-full check bench bench-middleware bench-fastapi bench-broadcast clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo               serve the demo and print its address"
 	@echo "make test               run every test"
+	@echo "make test-full          run the longest tests at their full length, about an hour"
 	@echo "make check              format, lint, types, architecture"
 	@echo "make bench              compare with raw ASGI and the peers"
 	@echo "make bench-middleware   compare layers of middleware with BaseHTTPMiddleware"
@@ -35,10 +36,18 @@ demo: $(INSTALLED)
 
 # Bytecode is kept, away from the sources: the tests start hundreds of processes, each of which
 # would compile the package anew.
-test: export PYTHONDONTWRITEBYTECODE :=
-test: export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+test test-full: export PYTHONDONTWRITEBYTECODE :=
+test test-full: export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest
+
+# The files that know the variable; it makes no difference to any other.
+test-full: export ASGI_RT_FULL := 1
+test-full: $(INSTALLED)
+	@$(BIN)/python -m pytest \
+	    tests/feeds/test_frozen_processes.py \
+	    tests/middleware/test_layers_processes.py \
+	    tests/server/test_streams_processes.py
 
 check: $(INSTALLED)
 	@$(BIN)/ruff format --check .

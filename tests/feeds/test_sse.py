@@ -3,7 +3,6 @@
 import base64
 import gc
 import json
-import os
 import weakref
 from contextlib import asynccontextmanager
 
@@ -357,7 +356,7 @@ async def test_a_feed_works_in_other_surroundings(kind, make):
 # Leaks
 
 
-CYCLES = 10_000 if os.environ.get("ASGI_RT_FULL") else 1_000
+CYCLES = 10_000
 SLACK = 150
 """How many more objects there may be: some alarms that were taken back are kept for a while."""
 

@@ -2,7 +2,6 @@
 
 import base64
 import gc
-import os
 
 import anyio
 import pytest
@@ -486,7 +485,7 @@ async def test_a_subscription_is_entered_once():
 # Leaks
 
 
-CYCLES = 10_000 if os.environ.get("ASGI_RT_FULL") else 500
+CYCLES = 10_000
 SLACK = 150
 
 

@@ -10,8 +10,9 @@ from hub.lagging_backplane import LaggingBackplane
 from hub.reading import DEADLINE, read, waiting
 
 from asgi_rt.errors import BackplaneError
-from asgi_rt.hub import Gap, History, Hub, Message, Overflow
+from asgi_rt.hub import Gap, History, Hub, Message, Overflow, Subscription
 from asgi_rt.hub.backplane.memory import MemoryBackplane
+from asgi_rt.hub.message import parse_cursor
 
 ALL = History(max_count=None, max_bytes=None)
 
@@ -259,19 +260,25 @@ async def test_cancelling_a_wait_for_history_loses_nothing():
         assert cancelled >= 3
 
 
-def assert_in_order_once_or_gap(items: list[Message | Gap], total: int) -> None:
-    """Each number follows the one before, or a gap is between them and it is a later one."""
-    newest = -1
-    may_be_missing = False
+def assert_in_order_once_or_gap(items: list[Message | Gap], total: int, reasons: set[str]) -> None:
+    """Each number follows the one before, or gaps between them say exactly where it goes on."""
+    expected = 0
     for item in items:
-        if isinstance(item, Gap):
-            may_be_missing = True
+        if isinstance(item, Message):
+            assert item.data == expected, (expected, item)
+            expected += 1
             continue
-        follows = item.data > newest if may_be_missing else item.data == newest + 1
-        assert follows, (newest, item.data, may_be_missing)
-        newest = item.data
-        may_be_missing = False
-    assert may_be_missing or newest == total - 1
+        assert item.reason in reasons, item
+        if item.id is not None:
+            goes_on = parse_cursor(item.id)
+            # Number 0 is at position 1: the first after a position has its number.
+            assert goes_on is not None, item
+            assert goes_on.position >= expected, (expected, item)
+            expected = goes_on.position
+        else:
+            assert item.missed, item
+            expected += item.missed
+    assert expected == total
 
 
 class DroppingClient:
@@ -282,6 +289,7 @@ class DroppingClient:
         self.chance = chance
         self.cursor = cursor
         self.items: list[Message | Gap] = []
+        self.visits: list[Subscription] = []
 
     async def come_and_go(self):
         policies = [policy for policy in Overflow if policy is not Overflow.COALESCE]
@@ -294,7 +302,7 @@ class DroppingClient:
             await checkpoint()
 
     async def visit(self, stays, **options):
-        async with self.hub.subscribe("n", after=self.cursor, **options) as subscription:
+        async with self.come(**options) as subscription:
             async for item in subscription:
                 self.take_in(item)
                 stays -= 1
@@ -304,9 +312,18 @@ class DroppingClient:
                     await checkpoint()
 
     async def catch_up(self, last):
-        async with self.hub.subscribe("n", after=self.cursor) as subscription:
+        async with self.come() as subscription:
             while self.cursor != last:
                 self.take_in(await anext(subscription))
+
+    @asynccontextmanager
+    async def come(self, **options):
+        async with self.hub.subscribe("n", after=self.cursor, **options) as subscription:
+            self.visits.append(subscription)
+            # It comes back to before a gap that was told last, and is given what was missing there.
+            while self.items and self.items[-1].id is None:
+                self.items.pop()
+            yield subscription
 
     def take_in(self, item):
         self.items.append(item)
@@ -315,12 +332,15 @@ class DroppingClient:
 
 @pytest.mark.slow
 @kinds
+@pytest.mark.parametrize("keeps_all", [True, False], ids=["all", "newest"])
 @pytest.mark.parametrize("seed", range(2))
-async def test_replay_while_publishing_at_full_rate_and_clients_drop_at_random(kind, seed):
+async def test_replay_while_publishing_at_full_rate_and_clients_drop_at_random(
+    kind, keeps_all, seed
+):
     """Some are slow, some have small mailboxes, and some make the publisher wait."""
     chance = random.Random(seed)
     total = 400
-    async with hub_of(kind, History(max_count=200)) as hub:
+    async with hub_of(kind, ALL if keeps_all else History(max_count=200)) as hub:
         clients = [DroppingClient(hub, chance, f"{epoch(hub)}-0") for _ in range(8)]
         with anyio.fail_after(4 * DEADLINE):
             async with anyio.create_task_group() as group:
@@ -333,8 +353,12 @@ async def test_replay_while_publishing_at_full_rate_and_clients_drop_at_random(k
                 group.cancel_scope.cancel()
             for client in clients:
                 await client.catch_up(published.id)
+        reasons = {"overflow"} if keeps_all else {"overflow", "expired"}
         for client in clients:
-            assert_in_order_once_or_gap(client.items, total)
+            assert_in_order_once_or_gap(client.items, total, reasons)
+            if keeps_all:
+                assert all(visit.recovered for visit in client.visits)
+                assert any(visit.replayed for visit in client.visits)
         assert hub.snapshot().subscriptions == []
 
 
