@@ -178,9 +178,11 @@ class Hub:
         self._enter_home()
         if isinstance(exclude, Subscription):
             exclude = exclude.origin
-        for name, given in (("key", key), ("exclude", exclude)):
-            if given is not None and not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance] - it would be met in the midst of subscribers
-                raise TypeError(f"{name} is a str, not {given!r}")
+        # What is wrong here would be met in the midst of subscribers.
+        if key is not None and not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
+            raise TypeError(f"key is a str, not {key!r}")
+        if exclude is not None and not isinstance(exclude, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
+            raise TypeError(f"exclude is a str, or a subscription, not {exclude!r}")
         message = Message.of(topic, data, key=key, exclude=exclude)
         if len(message.payload) > self.max_message_bytes:
             raise ValueError(
