@@ -107,9 +107,8 @@ class Hub:
             self._require_open()
             cursor = await self.backplane.publish(message)
             return Published(None if cursor is None else str(cursor), 0, 0, 0, 0)
-        self.local.publish_nowait(message, self)
         waiting: Waiting = []
-        published = self._give(message, waiting)
+        published = self._give_locally(message, waiting, self.local)
         if published is None:
             published = await self._go_on(waiting)
         if waiting:
@@ -133,8 +132,7 @@ class Hub:
         message = self._message(topic, data, key, exclude)
         if self.local is None:
             raise HubError("this hub's backplane can only be awaited: use `await publish(...)`")
-        self.local.publish_nowait(message, self)
-        return self._give(message, None) or self._delivery.finish()
+        return self._give_locally(message, None, self.local) or self._delivery.finish()
 
     def publish_from_thread(
         self,
@@ -156,6 +154,17 @@ class Hub:
                 return await self.publish(topic, data, key=key, exclude=exclude)
 
         return self._home.run_from_thread(publish, timeout)
+
+    def _give_locally(
+        self, message: Message, waiting: Waiting | None, local: MemoryBackplane
+    ) -> Published | None:
+        if not local.number_nowait(message, self):
+            subscribers = self._routes.count(message.topic)
+            return Published(message.id, 0, subscribers, 0, 0)
+        try:
+            return self._give(message, waiting)
+        finally:
+            local.give_nowait(message, self)
 
     def _give(self, message: Message, waiting: Waiting | None) -> Published | None:
         self._tally.published += 1

@@ -262,10 +262,10 @@ class KnowsItsOwnCursor(Connection):
 
 
 class IdsOfAnotherEpoch(MemoryBackplane):
-    def publish_nowait(self, message, by=None):
+    def publish_nowait(self, message):
         epoch, self._epoch = self._epoch, "0000"
         try:
-            super().publish_nowait(message, by)
+            super().publish_nowait(message)
         finally:
             self._epoch = epoch
 

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -50,6 +51,9 @@ class MemoryBackplane:
         self._epoch = secrets.token_hex(6) if epoch is None else epoch
         self._position = 0
         self._routes: dict[Listener, PatternTree[bool]] = {}
+        # What is published while a message is being given, to come after it everywhere.
+        self._to_give: deque[tuple[Message, Listener | None]] = deque()
+        self._is_giving = False
         self._home = Home()
         self._places = Places()
         self._last_message_at: float | None = None
@@ -70,8 +74,18 @@ class MemoryBackplane:
         """See `close`."""
         self._routes.pop(listener, None)
 
-    def publish_nowait(self, message: Message, by: Listener | None = None) -> None:
-        """Number a message, keep it, and give it to all that listen but the one it comes `by`."""
+    def publish_nowait(self, message: Message) -> None:
+        """Number a message, keep it, and give it to all that listen, in the order of numbers."""
+        if self.number_nowait(message, None):
+            self.give_nowait(message, None)
+
+    def number_nowait(self, message: Message, by: Listener | None) -> bool:
+        """Number a message and keep it; whether it is to be given out now.
+
+        Then the hub that it comes `by` gives it to its own subscribers, and has others get it by
+        `give_nowait`, on every way out. Else one that came before is being given: `by` gets this by
+        `receive`, in its place.
+        """
         others_listen = bool(self._routes) and (len(self._routes) > 1 or by not in self._routes)
         if others_listen:
             self._home.enter(is_held=True)
@@ -87,10 +101,30 @@ class MemoryBackplane:
                 now=time.monotonic(),
             )
         self._last_message_at = time.time()
-        if others_listen:
-            for listener, routes in tuple(self._routes.items()):
-                if listener is not by and routes.match(message.topic):
-                    listener.receive(message)
+        if self._is_giving:
+            self._to_give.append((message, by))
+            return False
+        self._is_giving = others_listen
+        return True
+
+    def give_nowait(self, message: Message, by: Listener | None) -> None:
+        """Give a message to all that listen but the one it comes `by`, and then what came since."""
+        if not self._is_giving:
+            return  # nobody else listened
+        try:
+            self._give_to_others(message, by)
+            while self._to_give:
+                message, by = self._to_give.popleft()
+                if by is not None:
+                    by.receive(message)
+                self._give_to_others(message, by)
+        finally:
+            self._is_giving = False
+
+    def _give_to_others(self, message: Message, by: Listener | None) -> None:
+        for listener, routes in tuple(self._routes.items()):
+            if listener is not by and routes.match(message.topic):
+                listener.receive(message)
 
     def subscribe_nowait(self, listener: Listener, pattern: str) -> None:
         """See `subscribe`."""
