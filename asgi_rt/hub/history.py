@@ -107,7 +107,9 @@ class TopicLogs(Generic[T]):
         """How many items are kept."""
         return self._all.count
 
-    def append(self, topic: str, item: T, *, position: int, size_bytes: int, now: float) -> None:
+    def append(
+        self, topic: str, item: T, *, position: int, size_bytes: int, now: float
+    ) -> Entry[T]:
         """Add an item at a position beyond all others, and drop what is then out of bounds.
 
         Takes the same time, on average, however much is kept of however many topics.
@@ -124,6 +126,7 @@ class TopicLogs(Generic[T]):
         self._size_bytes += size_bytes + self._entry_bytes
         self._drop_excess(log)
         self.drop_expired(now)
+        return entry
 
     def after(
         self, patterns: Sequence[str], position: int, *, now: float, limit: int

@@ -62,6 +62,7 @@ class Message:
 
     __slots__ = (
         "_data",
+        "_is_stripped",
         "_wires",
         "epoch",
         "exclude",
@@ -96,6 +97,7 @@ class Message:
         """What its id begins with, where it can be asked for by it."""
         self._data: Any = _UNREAD
         self._wires: dict[Any, Any] | None = None
+        self._is_stripped = False
 
     @classmethod
     def of(
@@ -120,22 +122,31 @@ class Message:
 
     @property
     def data(self) -> Any:
-        """What was published: str, bytes, or what its JSON holds; read once, the same for all."""
-        if self._data is _UNREAD:
-            if self.kind == "json":
-                self._data = load_json(self.payload)
-            else:
-                self._data = self.payload.decode("utf-8") if self.kind == "text" else self.payload
-        return self._data
+        """What was published: str, bytes, or what its JSON holds.
+
+        Read once, the same for all, while the message is new; then for each who asks.
+        """
+        if self._data is not _UNREAD:
+            return self._data
+        data: Any = self.payload
+        if self.kind == "json":
+            data = load_json(self.payload)
+        elif self.kind == "text":
+            data = self.payload.decode("utf-8")
+        if not self._is_stripped:
+            self._data = data
+        return data
 
     def wire(self, encode: "Callable[[Message], Any]") -> Any:
         """What `encode` makes of this message, made once for all who ask with the same `encode`.
 
-        That is so for the first eight. A message may be kept for long, and each subscriber may have
-        come with a function of its own.
+        That is so for the first eight, as each subscriber may have come with a function of its own,
+        and until the message is stripped.
         """
         wires = self._wires
         if wires is None:
+            if self._is_stripped:
+                return encode(self)
             wires = self._wires = {}
         made = wires.get(encode, _UNREAD)
         if made is _UNREAD:
@@ -143,6 +154,12 @@ class Message:
             if len(wires) < MAX_WIRES:
                 wires[encode] = made
         return made
+
+    def strip(self) -> None:
+        """Keep nothing that is made of it: this may be kept for long, and few ask for it later."""
+        self._data = _UNREAD
+        self._wires = None
+        self._is_stripped = True
 
     def __repr__(self) -> str:
         return f"<Message {self.topic!r} {self.kind} of {len(self.payload)} bytes, id {self.id}>"

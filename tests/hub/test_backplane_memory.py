@@ -1,5 +1,6 @@
 """The backplane of one process, the suite for all backplanes, and hubs that share one."""
 
+import tracemalloc
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
@@ -7,6 +8,7 @@ import pytest
 from hub.lagging_backplane import LaggingBackplane
 from hub.reading import waiting
 
+from asgi_rt.feeds.wire import envelope, plain
 from asgi_rt.hub import History, Hub, Message, Published
 from asgi_rt.hub.backplane.memory import MemoryBackplane
 from asgi_rt.testing.backplane import BackplaneConformance, RecordingListener
@@ -177,6 +179,50 @@ async def test_history_is_bounded_over_all_topics():
     for number in range(20):
         await backplane.publish(Message.of(f"a.{number}", "xx"))
     assert (backplane.history_messages, backplane.history_bytes) == (5, 5 * 258)
+
+
+async def test_what_was_made_of_messages_is_kept_with_the_newest_alone():
+    hub = Hub(history=History(max_count=None, max_bytes=None))
+    text = "x" * 400
+
+    def send_in_two_forms(message):
+        message.wire(envelope)
+        message.wire(plain)
+        return bool(message.data)
+
+    async with hub.subscribe("a", filter=send_in_two_forms, max_messages=1):
+        tracemalloc.start()
+        try:
+            for _ in range(10_000):
+                hub.publish_nowait("a", {"data": [text]})
+            taken = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+    history_bytes = hub.snapshot().history_bytes
+    assert hub.snapshot().history_messages == 10_000
+    # Two forms and the data would be more than the payload thrice.
+    assert taken < 1.5 * history_bytes
+
+
+async def test_those_who_come_back_have_new_messages_made_once_and_old_ones_each_for_himself():
+    hub = Hub(history=History(max_count=None))
+    first = hub.publish_nowait("a", "first")
+    for _ in range(1100):
+        hub.publish_nowait("a", "other")
+    newest = hub.publish_nowait("a", "newest")
+    made = []
+
+    def encode(message):
+        made.append(message.data)
+        return message.data
+
+    epoch, position = newest.id.rsplit("-", 1)
+    for after in (f"{epoch}-0", f"{epoch}-{int(position) - 1}"):
+        for _ in range(3):
+            async with hub.subscribe("a", after=after) as subscription:
+                subscription.take().wire(encode)
+    assert first.id == f"{epoch}-1"
+    assert made == ["first"] * 3 + ["newest"]
 
 
 @pytest.mark.parametrize("bound", [0, -1, float("nan")])

@@ -130,6 +130,33 @@ def test_a_message_holds_few_of_what_many_have_had_made():
     assert sum(each() is not None for each in watched) <= 8
 
 
+def test_one_that_is_stripped_lets_go_of_what_was_made_and_keeps_nothing_more():
+    message = Message.of("topic", {"a": 1})
+    kept = weakref.WeakSet()
+
+    class Made:
+        def __init__(self, _):
+            kept.add(self)
+
+    message.wire(Made)
+    read = message.data
+    message.strip()
+    message.wire(Made)
+    gc.collect()
+    assert not kept
+    assert message.data == read
+    assert message.data is not read
+    assert message.data is not message.data
+
+
+@pytest.mark.parametrize("data", ["text", b"bytes", [1]])
+def test_one_that_is_stripped_reads_as_before(data):
+    message = Message.of("topic", data)
+    message.strip()
+    assert message.data == data
+    assert message.wire(lambda message: message.payload) == message.payload
+
+
 def test_the_first_to_ask_share_it_however_many_ask_later():
     message = Message.of("topic", 1)
     first = Encoder()

@@ -11,6 +11,7 @@ from asgi_rt.hub.backplane.protocol import Health, Listener, Member
 from asgi_rt.hub.history import Expired, History, Page, TopicLogs
 from asgi_rt.hub.home import Home
 from asgi_rt.hub.message import Cursor, Gap, Message, parse_cursor
+from asgi_rt.hub.recent import Recent
 from asgi_rt.hub.topics import PatternTree
 
 __all__ = ["MemoryBackplane"]
@@ -18,6 +19,10 @@ __all__ = ["MemoryBackplane"]
 MAX_HISTORY_BYTES = 64 * 1024 * 1024
 # What a message takes beside its payload; short ones are to be bounded as well.
 _KEPT_BYTES: Final = 256
+# What was made of a message to send it is not in the bounds of history, and outlasts the sending so
+# that many who come back at once have it made once. Of so many of the newest, by their payloads.
+_RECENT_COUNT: Final = 1024
+_RECENT_BYTES: Final = 4 * 1024 * 1024
 
 
 class MemoryBackplane:
@@ -46,6 +51,7 @@ class MemoryBackplane:
         self._logs: TopicLogs[Message] | None = None
         if history is not None:
             self._logs = TopicLogs(history, max_bytes=max_history_bytes, entry_bytes=_KEPT_BYTES)
+        self._recent = Recent(Message.strip, max_count=_RECENT_COUNT, max_bytes=_RECENT_BYTES)
         if epoch is not None and parse_cursor(f"{epoch}-0") is None:
             raise ValueError(f"an epoch is 1 to 64 visible ASCII characters, not {epoch!r}")
         self._epoch = secrets.token_hex(6) if epoch is None else epoch
@@ -93,13 +99,14 @@ class MemoryBackplane:
         message.position = self._position
         if self._logs is not None:
             message.epoch = self._epoch
-            self._logs.append(
+            entry = self._logs.append(
                 message.topic,
                 message,
                 position=self._position,
                 size_bytes=len(message.payload),
                 now=time.monotonic(),
             )
+            self._recent.add(entry)
         self._last_message_at = time.time()
         if self._is_giving:
             self._to_give.append((message, by))

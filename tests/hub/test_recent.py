@@ -1,0 +1,59 @@
+"""Which of what is kept is among the newest."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgi_rt.hub.recent import Recent
+from asgi_rt.hub.timeline import Entry
+
+
+def entry_of(number, size=1):
+    return Entry("a", number, number, size, 0.0)
+
+
+def test_those_beyond_the_count_are_retired_oldest_first():
+    retired = []
+    recent = Recent(retired.append, max_count=3, max_bytes=100)
+    for number in range(5):
+        recent.add(entry_of(number))
+    assert retired == [0, 1]
+
+
+def test_those_beyond_the_bytes_are_retired_oldest_first():
+    retired = []
+    recent = Recent(retired.append, max_count=100, max_bytes=10)
+    for number, size in enumerate([4, 6, 3, 3]):
+        recent.add(entry_of(number, size))
+    assert retired == [0, 1]
+
+
+def test_the_newest_stays_however_large_it_is():
+    retired = []
+    recent = Recent(retired.append, max_count=3, max_bytes=10)
+    recent.add(entry_of(0))
+    recent.add(entry_of(1, 11))
+    assert retired == [0]
+
+
+def test_what_was_dropped_before_is_not_retired():
+    retired = []
+    recent = Recent(retired.append, max_count=1, max_bytes=100)
+    dropped = entry_of(0)
+    recent.add(dropped)
+    dropped.drop()
+    recent.add(entry_of(1))
+    recent.add(entry_of(2))
+    assert retired == [1]
+
+
+@given(st.lists(st.integers(0, 12)), st.integers(1, 5), st.integers(1, 20))
+def test_what_is_not_retired_is_the_longest_end_within_bounds(sizes, count, size_bytes):
+    retired = []
+    recent = Recent(retired.append, max_count=count, max_bytes=size_bytes)
+    for number, size in enumerate(sizes):
+        recent.add(entry_of(number, size))
+        kept = sizes[len(retired) : number + 1]
+        assert len(kept) == 1 or (len(kept) <= count and sum(kept) <= size_bytes)
+        longer = sizes[max(0, len(retired) - 1) : number + 1]
+        assert not retired or len(longer) > count or sum(longer) > size_bytes
+    assert retired == list(range(len(retired)))
