@@ -64,20 +64,29 @@ class CatchUp:
         """Whether what comes next must be read first."""
         return self._place is not None and not self._ahead
 
-    def begin(self, after: str, newest: Cursor | None) -> None:
-        """Begin behind the place that a client says; `newest` is where everybody else is."""
-        self._place = parse_cursor(after)
-        if self._place is None:
-            self.recovered = False
-            self._ahead.append(Gap("unknown", None, None if newest is None else str(newest)))
-            self._go_on_behind(newest)
+    def begin_nowait(
+        self, backplane: MemoryBackplane, place: Cursor | None, after: str | None, history: int
+    ) -> None:
+        """Begin behind the cursor `after`, or with so many of the last messages.
 
-    def begin_with(self, newest: list[Message], place: Cursor | None) -> None:
-        """Begin with these messages, and read on behind a place, and behind the last of them."""
-        self._ahead.extend(message for message in newest if self._wants(message))
-        if place is not None and newest:
-            place = Cursor(place.epoch, max(place.position, newest[-1].position))
-        self._go_on_behind(place)
+        `place` is where everybody else is.
+        """
+        if after is not None:
+            self._begin_behind(after, place)
+            self.read_nowait(backplane)
+        else:
+            self._begin_with(backplane.newest_nowait(self._topics, history), place)
+
+    async def begin(
+        self, backplane: Backplane, place: Cursor | None, after: str | None, history: int
+    ) -> None:
+        """See `begin_nowait`. What is published meanwhile, as `seen` tells, is read as well."""
+        if after is not None:
+            self._begin_behind(after, place)
+        else:
+            newest = await backplane.newest(self._topics, history) if history else []
+            self._begin_with(newest, place)
+        await self.read(backplane)
 
     def lose(self) -> None:
         """Messages may have been lost that were not read yet: what is being read may lack them."""
@@ -106,6 +115,20 @@ class CatchUp:
             page = await backplane.history(self._topics, place, limit=_PAGE)
             if self._place is place:
                 self._take_in(place, page)
+
+    def _begin_behind(self, after: str, newest: Cursor | None) -> None:
+        self._place = parse_cursor(after)
+        if self._place is None:
+            self.recovered = False
+            self._ahead.append(Gap("unknown", None, None if newest is None else str(newest)))
+            self._go_on_behind(newest)
+
+    def _begin_with(self, newest: list[Message], place: Cursor | None) -> None:
+        """Begin with these messages, and read on behind a place, and behind the last of them."""
+        self._ahead.extend(message for message in newest if self._wants(message))
+        if place is not None and newest:
+            place = Cursor(place.epoch, max(place.position, newest[-1].position))
+        self._go_on_behind(place)
 
     def _take_in(self, place: Cursor, page: Page[Message] | Gap) -> None:
         if self.recovered is None:

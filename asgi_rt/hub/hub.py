@@ -23,6 +23,7 @@ from asgi_rt.hub.mailbox import Overflow, mailbox_for
 from asgi_rt.hub.message import Message
 from asgi_rt.hub.outcome import HubSnapshot, Published, TopicSnapshot
 from asgi_rt.hub.routes import Routes
+from asgi_rt.hub.slow_log import SlowLog
 from asgi_rt.hub.subscription import Filter, Subscription
 from asgi_rt.hub.tally import Tally
 from asgi_rt.hub.topics import check_pattern, check_topic
@@ -72,6 +73,7 @@ class Hub:
         self._interests = Interests(backplane)
         self._delivery = Delivery()
         self._tally = Tally()
+        self._slow_log = SlowLog()
         self._home = Home()
         self._id = secrets.token_hex(4)
         self._numbers = count(1)
@@ -290,6 +292,9 @@ class Hub:
     async def disconnect(self, subscription: Subscription) -> None:
         topics, subscription.connected = subscription.connected, ()
         await self._interests.release(self, topics)
+
+    def note_slow(self, subscription: Subscription) -> None:
+        self._slow_log.note(subscription)
 
     def _enter_home(self) -> None:
         if self._home.enter(is_held=bool(self._subscriptions) or self._is_open):

@@ -58,3 +58,7 @@ class Registry(Protocol[S_contra]):
     async def disconnect(self, subscription: S_contra) -> None:
         """Take that back."""
         ...
+
+    def note_slow(self, subscription: S_contra) -> None:
+        """Take note that it has lost its first message, or was sent away, as it is slow."""
+        ...

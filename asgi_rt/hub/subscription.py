@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from types import TracebackType
 from typing import Final, Self, TypeAlias
 
 import anyio
@@ -24,6 +23,7 @@ Filter: TypeAlias = Callable[[Message], bool]
 
 # How many are given to who iterates before others have their turn.
 _TAKEN_IN_ONE_GO: Final = 64
+_LOSES: Final = frozenset({Offer.MADE_ROOM, Offer.DROPPED})
 _logger = logging.getLogger("asgi_rt.hub")
 
 
@@ -38,6 +38,7 @@ class Subscription(Pushed):
     __slots__ = (
         "_bell",
         "_catch_up",
+        "_has_lost",
         "_history",
         "_is_entered",
         "_is_finishing",
@@ -106,6 +107,7 @@ class Subscription(Pushed):
         self._is_live = False
         self._is_finishing = False
         self._is_over = False
+        self._has_lost = False
         self.sink: Sink | None = None
         """Who is woken instead of the one who iterates."""
         self.is_disconnected = False
@@ -123,12 +125,7 @@ class Subscription(Pushed):
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __aiter__(self) -> Self:
@@ -168,7 +165,8 @@ class Subscription(Pushed):
     @property
     def snapshot(self) -> SubscriptionSnapshot:
         """How it fares."""
-        counters, policy = self.counters._asdict(), self.policy.value
+        counters = self.counters._asdict()
+        policy = self.policy.value
         return SubscriptionSnapshot(
             self.id, self.topics, policy, replayed=self.replayed, **counters
         )
@@ -181,15 +179,10 @@ class Subscription(Pushed):
         assert local is not None
         self._enter()
         try:
-            self.start_cursor = local.cursor_nowait()
+            self.start_cursor = place = local.cursor_nowait()
             if self.after is not None or self._history:
-                self._catch_up = catch_up = CatchUp(self.topics, self._is_for_it)
-                if self.after is not None:
-                    catch_up.begin(self.after, self.start_cursor)
-                    catch_up.read_nowait(local)
-                else:
-                    newest = local.newest_nowait(self.topics, self._history)
-                    catch_up.begin_with(newest, self.start_cursor)
+                self._catch_up = CatchUp(self.topics, self._is_for_it)
+                self._catch_up.begin_nowait(local, place, self.after, self._history)
         except BaseException:
             self.end()
             raise
@@ -204,15 +197,10 @@ class Subscription(Pushed):
         # It notes what comes before it is known where to begin.
         self._catch_up = catch_up = CatchUp(self.topics, self._is_for_it)
         try:
-            await self._registry.connect(self)
             backplane = self._registry.backplane
-            self.start_cursor = await backplane.cursor()
-            if self.after is not None:
-                catch_up.begin(self.after, self.start_cursor)
-            else:
-                newest = await backplane.newest(self.topics, self._history) if self._history else []
-                catch_up.begin_with(newest, self.start_cursor)
-            await catch_up.read(backplane)
+            await self._registry.connect(self)
+            self.start_cursor = place = await backplane.cursor()
+            await catch_up.begin(backplane, place, self.after, self._history)
         except BaseException:
             await self.aclose()
             raise
@@ -357,9 +345,11 @@ class Subscription(Pushed):
             return Offer.FULL
         offer = self.mailbox.offer(message, len(message.payload), (message.topic, message.key))
         if offer is Offer.OVERFLOWED:
-            self.is_disconnected = True
-            self.end()
-        elif self.sink is not None or self._bell is not None:
+            self._send_away()
+            return offer
+        if offer in _LOSES:
+            self._note_loss()
+        if self.sink is not None or self._bell is not None:
             self._ring()
         return offer
 
@@ -371,12 +361,14 @@ class Subscription(Pushed):
 
     def give_up(self, ticket: Ticket) -> None:
         """Drop a message that waits for room; counted."""
-        if self._tickets is not None:
+        if self._tickets is not None and not ticket.settled.is_set():
             self._tickets.discard(ticket, self.mailbox)
+            self._note_loss()
 
     def lose(self) -> None:
         """Count a message that there was no room for, and tell of it in its place."""
         (self._tickets or self.mailbox).lose()
+        self._note_loss()
         self._ring()
 
     def tell_outage(self) -> None:
@@ -387,9 +379,18 @@ class Subscription(Pushed):
             return
         offer = self.mailbox.offer(Gap("outage", None, None), 0)
         if offer is Offer.OVERFLOWED:
-            self.is_disconnected = True
-            self.end()
+            self._send_away()
         elif offer is Offer.FULL:
             self.lose()
         else:
             self._ring()
+
+    def _send_away(self) -> None:
+        self.is_disconnected = True
+        self.end()
+        self._registry.note_slow(self)
+
+    def _note_loss(self) -> None:
+        if not self._has_lost:
+            self._has_lost = True
+            self._registry.note_slow(self)

@@ -44,9 +44,7 @@ class Tickets:
         return ticket
 
     def discard(self, ticket: Ticket, mailbox: Mailbox[Message | Gap]) -> None:
-        """Give up a message, if it still waits. Counted when its turn comes, and told there."""
-        if ticket.settled.is_set():
-            return
+        """Give up a message that still waits. Counted when its turn comes, and told there."""
         index = self._waiting.index(ticket)
         del self._waiting[index]
         _drop(ticket)
