@@ -14,8 +14,8 @@ T = TypeVar("T")
 class Recent(Generic[T]):
     """At most `max_count` entries of `max_bytes`; `retire` is called with the item of each other.
 
-    The newest is among them however large it is. Those that are dropped elsewhere count until their
-    time comes, and are not retired then. One task at a time.
+    The newest is among them however large it is. Those that are dropped elsewhere are not retired,
+    and count until they are the oldest. One task at a time.
     """
 
     __slots__ = ("_entries", "_max_bytes", "_max_count", "_retire", "_size_bytes")
@@ -32,10 +32,12 @@ class Recent(Generic[T]):
         entries = self._entries
         entries.append(entry)
         self._size_bytes += entry.size
-        while len(entries) > 1 and (
-            len(entries) > self._max_count or self._size_bytes > self._max_bytes
-        ):
+        while entries and (not entries[0].is_kept or self._is_too_much()):
             oldest = entries.popleft()
             self._size_bytes -= oldest.size
             if oldest.is_kept:
                 self._retire(oldest.item)
+
+    def _is_too_much(self) -> bool:
+        count = len(self._entries)
+        return count > 1 and (count > self._max_count or self._size_bytes > self._max_bytes)

@@ -1,10 +1,17 @@
 """Which of what is kept is among the newest."""
 
+import gc
+import weakref
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_rt.hub.recent import Recent
 from asgi_rt.hub.timeline import Entry
+
+
+class Watched(Entry):
+    """One that can be watched: it has no slots."""
 
 
 def entry_of(number, size=1):
@@ -44,6 +51,20 @@ def test_what_was_dropped_before_is_not_retired():
     recent.add(entry_of(1))
     recent.add(entry_of(2))
     assert retired == [1]
+
+
+def test_of_what_was_dropped_the_oldest_is_not_held():
+    recent = Recent(list, max_count=100, max_bytes=100)
+    entries = [Watched("a", number, number, 1, 0.0) for number in range(4)]
+    for entry in entries[:3]:
+        recent.add(entry)
+    watched = weakref.WeakSet(entries)
+    for entry in entries[:2]:
+        entry.drop()
+    recent.add(entries[3])
+    del entries, entry
+    gc.collect()
+    assert sorted(entry.position for entry in watched) == [2, 3]
 
 
 @given(st.lists(st.integers(0, 12)), st.integers(1, 5), st.integers(1, 20))
