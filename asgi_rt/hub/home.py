@@ -26,6 +26,10 @@ _IN_USE: Final = (
     "this hub was used on another event loop last, which still runs: publish by"
     " `publish_from_thread`, or give each event loop a hub of its own"
 )
+_CLOSED_ELSEWHERE: Final = (
+    "this hub is used on an event loop that runs in another thread: close it there, for instance by"
+    " `loop.call_soon_threadsafe(hub.close)`"
+)
 _NOWHERE: Final = (
     "a hub is used on an event loop, and none runs in this thread: publish by `publish_from_thread`"
 )
@@ -70,6 +74,11 @@ class Home:
         self._loop = loop
         self._thread = threading.get_ident()
         return True
+
+    def require_here_or_at_rest(self) -> None:
+        """Raise HubError where the event loop it is on runs in another thread."""
+        if self._thread != threading.get_ident() and _is_running(self._loop):
+            raise HubError(_CLOSED_ELSEWHERE)
 
     def run_from_thread(
         self, function: Callable[[], Coroutine[Any, Any, T]], timeout: float | None

@@ -361,8 +361,9 @@ class Hub:
     def close(self) -> None:
         """End every subscription once it has had what there is; nothing is published any more.
 
-        May be repeated.
+        May be repeated. Raises HubError in a thread that is not the event loop's.
         """
+        self._home.require_here_or_at_rest()
         self._is_closed = True
         self._delivery.settle()
         for subscription in tuple(self._subscriptions.values()):

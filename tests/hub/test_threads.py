@@ -164,6 +164,28 @@ async def test_a_thread_without_an_event_loop_is_refused_what_is_not_for_threads
     await anyio.to_thread.run_sync(publish)
 
 
+async def test_another_thread_is_refused_to_close_it_while_its_event_loop_runs():
+    hub = Hub()
+    async with hub.subscribe("a") as subscription:
+        with pytest.raises(HubError, match="close it there"):
+            await anyio.to_thread.run_sync(hub.close)
+        await hub.publish("a", 1)
+        assert waiting(subscription) == [1]
+    hub.close()
+
+
+def test_any_thread_may_close_it_once_its_event_loop_is_over():
+    hub = Hub()
+
+    async def use():
+        await hub.publish("a", 1)
+
+    anyio.run(use)
+    run_in_thread(hub.close)
+    with pytest.raises(HubError, match="the hub is closed"):
+        hub.publish_nowait("a", 2)
+
+
 def test_a_hub_that_is_on_no_event_loop_yet_says_how_to_hold_it_open():
     with pytest.raises(HubError, match="async with hub"):
         Hub().publish_from_thread("a", 1)
