@@ -23,7 +23,7 @@ class Delivery:
     until the turn is over. A message to very many takes several turns.
     """
 
-    __slots__ = ("_audience", "_burst", "_is_giving", "_next", "_turn", "_unfinished")
+    __slots__ = ("_audience", "_burst", "_finish", "_is_giving", "_next", "_turn", "_unfinished")
 
     def __init__(self) -> None:
         self._turn = Turn(self._end_turn)
@@ -33,6 +33,8 @@ class Delivery:
         self._is_giving = False
         # What is published by a filter or a connection while a message is being given.
         self._next: deque[tuple[Message, Audience[Subscription]]] = deque()
+        # What is to be done when all of that is given.
+        self._finish: Callable[[], None] | None = None
 
     @property
     def is_long(self) -> bool:
@@ -56,6 +58,7 @@ class Delivery:
             self._give_next()
         finally:
             self._is_giving = False
+            self._close_late()
         return given.published if given.is_over else None
 
     async def go_on(self) -> Published:
@@ -87,23 +90,24 @@ class Delivery:
         self._guarded(given.finish)
         return given.published
 
-    def settle(self) -> None:
-        """Give out what is held, and have what was begun wait for all who are left."""
-        self.end_burst()
-        if self._unfinished is not None:
-            self._unfinished.finish()
-            self._unfinished = None
+    def close(self, finish: Callable[[], None]) -> None:
+        """Give out all there is, what has no time left into mailboxes, and then call `finish`.
+
+        Where a message is being given, that is when it was, and what is published meanwhile too.
+        """
+        self._finish = finish
+        if not self._is_giving:
+            self._close_late()
 
     def end_burst(self) -> None:
         """Give out what is held."""
-        burst, self._burst = self._burst, None
-        if burst is not None:
-            held = Distribution(burst.messages, burst.held, None, self._turn, None, joins=False)
-            held.push()
-            held.finish()
+        if self._is_giving:
+            self._end_burst()
+        else:
+            self._guarded(self._end_burst)
 
     def _end_turn(self) -> None:
-        self._guarded(self.end_burst)
+        self._guarded(self._end_burst)
         self._audience = ()  # who is gone by then is not held on to
 
     def _guarded(self, give: Callable[[], None]) -> None:
@@ -114,6 +118,26 @@ class Delivery:
             self._give_next()
         finally:
             self._is_giving = False
+            self._close_late()
+
+    def _close_late(self) -> None:
+        finish, self._finish = self._finish, None
+        if finish is not None:
+            self._guarded(self._settle)
+            finish()
+
+    def _settle(self) -> None:
+        self._end_burst()
+        if self._unfinished is not None:
+            self._unfinished.finish()
+            self._unfinished = None
+
+    def _end_burst(self) -> None:
+        burst, self._burst = self._burst, None
+        if burst is not None:
+            held = Distribution(burst.messages, burst.held, None, self._turn, None, joins=False)
+            held.push()
+            held.finish()
 
     def _give_next(self) -> None:
         while self._next:
@@ -133,7 +157,7 @@ class Delivery:
         follows = not is_first and audience is self._audience and Burst.pays(message, audience)
         self._audience = audience
         if not follows:
-            self.end_burst()
+            self._end_burst()
             given = Distribution([message], audience, to.seats, self._turn, waiting)
         else:
             given = self._give_in_burst(message, audience, waiting)
@@ -146,7 +170,7 @@ class Delivery:
         self, message: Message, audience: Sequence[Subscription], waiting: Waiting | None
     ) -> Distribution:
         if self._burst is not None and not self._burst.has_room(message):
-            self.end_burst()
+            self._end_burst()
         burst = self._burst
         if burst is None:
             burst = self._burst = Burst(audience, self._turn.began_at)

@@ -365,7 +365,9 @@ class Hub:
         """
         self._home.require_here_or_at_rest()
         self._is_closed = True
-        self._delivery.settle()
+        self._delivery.close(self._finish_all)
+
+    def _finish_all(self) -> None:
         for subscription in tuple(self._subscriptions.values()):
             subscription.finish()
 
