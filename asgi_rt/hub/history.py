@@ -137,7 +137,7 @@ class TopicLogs(Generic[T]):
         many they are and to what is returned. A wildcard looks at 1,024 items a page at most,
         whatever their topics. Where any topic has lost something after the position, it also looks
         at those that did since the same patterns were last asked for: at 1,024 at most, or at every
-        topic where there were more drops since, or more than 255 other wildcards asked for.
+        topic where there were more of them, or more than 255 other wildcards asked for since.
 
         Raises ValueError for a limit below 1.
         """

@@ -1,8 +1,8 @@
 """Whether topics that match a wildcard have lost something, asked for each page of a replay."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import takewhile
 from typing import Final, NamedTuple, Protocol
 
 from asgi_rt.hub.topics import matcher
@@ -38,24 +38,30 @@ class Losses:
     """The newest position that was lost of the topics of each wildcard.
 
     It is remembered, for 256 sequences of patterns, and only topics that lost something since are
-    looked at: so long as that was 1,024 times at most, otherwise all. What was found of a topic is
-    still remembered when the topic leaves `logs`.
+    looked at: so long as those are 1,024 at most, otherwise all. What was found of a topic is still
+    remembered when the topic leaves `logs`.
     """
 
-    __slots__ = ("_drops", "_known", "_logs", "_recent")
+    __slots__ = ("_drops", "_known", "_logs", "_recent", "_recent_since")
 
     def __init__(self, logs: Mapping[str, Losing]) -> None:
         self._logs = logs
         self._drops = 0
-        # The topics that lost something last.
-        self._recent: deque[str] = deque(maxlen=_MAX_RECENT)
+        # The topics that lost something last, and how many drops there had been then.
+        self._recent: OrderedDict[str, int] = OrderedDict()
+        # How many there had been when a topic left those last, which all are known of since.
+        self._recent_since = 0
         # The patterns asked for last stand last.
         self._known: OrderedDict[tuple[str, ...], _Known] = OrderedDict()
 
     def note(self, topic: str) -> None:
         """Take note that a topic lost its oldest item. Its log tells by now up to where."""
-        self._recent.append(topic)
         self._drops += 1
+        recent = self._recent
+        recent[topic] = self._drops
+        recent.move_to_end(topic)
+        if len(recent) > _MAX_RECENT:
+            _, self._recent_since = recent.popitem(last=False)
 
     def reach_beyond(self, position: int, patterns: Sequence[str]) -> bool:
         """Whether a topic that matches any of the patterns has lost something after a position."""
@@ -85,7 +91,7 @@ class Losses:
 
     def _topics_since(self, drops: int) -> Iterable[str]:
         """Those that lost something since there had been so many drops, and maybe others."""
-        count = self._drops - drops
-        if count > len(self._recent):
+        if drops < self._recent_since:
             return self._logs
-        return set(islice(reversed(self._recent), count))
+        newest_first = reversed(self._recent.items())
+        return [topic for topic, _ in takewhile(lambda item: item[1] > drops, newest_first)]
