@@ -43,6 +43,14 @@ class CarryingTests(BackplanePairs):
             assert pair.far.messages[3].kind == "bytes"
             assert pair.far.messages[4].kind == "json"
 
+    async def test_a_message_without_a_key_and_exclusion_comes_without_them(self) -> None:
+        async with self._pair() as pair:
+            await pair.second.subscribe(pair.far, "a")
+            await pair.publish("a", 1)
+            await pair.far_has(1)
+            message = pair.far.messages[0]
+            assert (message.key, message.exclude) == (None, None)
+
     async def test_messages_come_in_order_with_positions_that_grow(self) -> None:
         async with self._pair() as pair:
             await pair.second.subscribe(pair.far, "a.*")

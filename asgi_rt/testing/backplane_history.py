@@ -101,6 +101,18 @@ class HistoryTests(BackplanePairs):
             for patterns in (["a.b"], ["a.*"], ["none", "a.b"]):
                 await self._assert_gap(pair.second, patterns, begin, "expired")
 
+    async def test_what_one_topic_has_lost_is_no_gap_for_another(self) -> None:
+        async with self._pair() as pair:
+            begin = await pair.publish("a.b", 0)
+            if begin is None or self.history_count is None:
+                assert self.has_history == (begin is not None)
+                return
+            await pair.publish("a.c", "kept")
+            for number in range(self.history_count + 1):
+                await pair.publish("a.b", number)
+            messages = await self._read_all(pair.second, ["a.c"], begin)
+            assert [message.data for message in messages] == ["kept"]
+
     async def test_a_place_of_another_run_is_a_gap(self) -> None:
         async with self._pair() as pair:
             await pair.publish("a", 1)

@@ -86,6 +86,18 @@ class DropsOtherScripts(Relaying):
             listener.receive(message)
 
 
+class HasAKeyForEverything(Relaying):
+    def give(self, listener, message):
+        message.key = message.key or ""
+        listener.receive(message)
+
+
+class ExcludesNobodyByName(Relaying):
+    def give(self, listener, message):
+        message.exclude = message.exclude or ""
+        listener.receive(message)
+
+
 class SaysThatAllIsLost(Relaying):
     def give(self, listener, message):
         listener.lose([message.topic])
@@ -208,6 +220,15 @@ class GivesTheRest(MemoryBackplane):
         is_last = len(items) <= limit
         items = items[:limit]
         return Page(items, self._position if is_last else items[-1].position, is_last)
+
+
+class LosesForAll(MemoryBackplane):
+    """What is lost of one topic."""
+
+    def history_nowait(self, patterns, after, *, limit):
+        if after.position < self._logs._lost_through:
+            return Gap("expired", None, str(self.cursor_nowait()))
+        return super().history_nowait(patterns, after, limit=limit)
 
 
 class GoesBeyondTheNewest(ChangedPages):
@@ -386,6 +407,8 @@ FOUND_BY = {
     RepeatsLater: "nothing_comes_twice_while_publishing_goes_on",
     DropsLargeOnes: "a_large_message_comes_whole",
     DropsOtherScripts: "topics_are_in_any_script",
+    HasAKeyForEverything: "a_message_without_a_key_and_exclusion_comes_without_them",
+    ExcludesNobodyByName: "a_message_without_a_key_and_exclusion_comes_without_them",
     SaysThatAllIsLost: "what_one_publishes_comes_to_all_who_subscribed",
     SubscribesLater: "what_one_publishes_comes_to_all_who_subscribed",
     SubscribesAll: "each_listener_gets_what_it_has_subscribed_to",
@@ -396,6 +419,7 @@ FOUND_BY = {
     Overtaking: "what_many_publish_at_once_comes_whole_and_each_in_its_order",
     SilentHealth: "health_tells_when_a_message_came_last",
     GivesTheRest: "more_than_is_kept_is_a_gap",
+    LosesForAll: "what_one_topic_has_lost_is_no_gap_for_another",
     GoesBeyondTheNewest: "reading_goes_on_where_a_page_has_ended",
     GoesNowhere: "reading_goes_on_where_a_page_has_ended",
     RepeatsForEachPattern: "history_gives_what_came_after_a_place",
