@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from asgi_rt.hub.subscription import Subscription
@@ -18,7 +19,7 @@ _logger = logging.getLogger("asgi_rt.hub")
 
 
 class SlowLog:
-    """The lines of one hub: ten at once, and one each ten seconds. What is left out is counted."""
+    """The lines of one hub: ten at once, and one each ten seconds. Others are counted."""
 
     __slots__ = ("_clock", "_lines", "_unsaid")
 
@@ -33,8 +34,8 @@ class SlowLog:
             self._unsaid += 1
             return
         unsaid, self._unsaid = self._unsaid, 0
-        _logger.warning(
-            "subscriber %s to %s is slow: %s, as more waited for it than %d messages or %d bytes"
+        _warn(
+            "subscriber %s to %s is slow: %s, as more waited for it than %s messages or %s bytes"
             " (policy %s)%s",
             subscription.id,
             _named(subscription.topics),
@@ -44,6 +45,18 @@ class SlowLog:
             subscription.policy.value,
             f"; {unsaid} before it were not named" if unsaid else "",
         )
+
+    def say_rest(self) -> None:
+        """Say how many were left out since the last line, if any were."""
+        unsaid, self._unsaid = self._unsaid, 0
+        if unsaid:
+            _warn("%d more subscribers were slow, and are not named", unsaid)
+
+
+def _warn(text: str, *values: object) -> None:
+    # A handler that fails is not to have a message lost for those who are not slow.
+    with suppress(Exception):
+        _logger.warning(text, *values)
 
 
 def _named(topics: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Self, TypeAlias
 
 import anyio
@@ -331,7 +332,8 @@ class Subscription(Pushed):
         except Exception:
             self.filter_errors += 1
             if self.filter_errors == 1:
-                _logger.exception("the filter of %s failed: the message is not for it", self.id)
+                with suppress(Exception):  # a handler's, which would have others miss the message
+                    _logger.exception("the filter of %s failed: the message is not for it", self.id)
             return False
 
     def offer(self, message: Message) -> Offer:
@@ -383,6 +385,8 @@ class Subscription(Pushed):
         elif offer is Offer.FULL:
             self.lose()
         else:
+            if offer in _LOSES:
+                self._note_loss()
             self._ring()
 
     def _send_away(self) -> None:

@@ -101,3 +101,57 @@ async def test_of_many_topics_three_are_named(lines):
     async with hub.subscribe(*"abcde") as subscription:
         SlowLog().note(subscription)
     assert " to a, b, c and 2 more is slow" in lines()[0]
+
+
+async def test_an_outage_that_costs_a_message_is_said(lines):
+    hub = Hub()
+    async with hub.subscribe("a", max_messages=1) as slow:
+        await hub.publish("a", 0)
+        hub.lose(["a"])
+        assert slow.counters.dropped == 1
+    assert len(lines()) == 1
+
+
+async def test_those_who_were_not_named_are_counted_when_the_hub_is_closed(lines):
+    hub = Hub()
+    async with AsyncExitStack() as stack:
+        for _ in range(13):
+            await stack.enter_async_context(hub.subscribe("a", max_messages=1))
+        for number in range(2):
+            await hub.publish("a", number)
+        assert len(lines()) == 10
+        hub.close()
+        hub.close()
+    assert lines()[10:] == ["3 more subscribers were slow, and are not named"]
+
+
+@pytest.mark.parametrize("filter_fails", [False, True])
+async def test_a_log_handler_that_fails_costs_nobody_a_message(filter_fails):
+    class Full(logging.Handler):
+        def emit(self, record):
+            raise RuntimeError("the disk is full")
+
+    def fail(_):
+        raise LookupError
+
+    hub = Hub()
+    handler = Full()
+    logging.getLogger("asgi_rt.hub").addHandler(handler)
+    try:
+        async with (
+            hub.subscribe("a", max_messages=1, filter=fail if filter_fails else None),
+            hub.subscribe("a") as other,
+        ):
+            for number in range(3):
+                await hub.publish("a", number)
+            assert waiting(other) == [0, 1, 2]
+    finally:
+        logging.getLogger("asgi_rt.hub").removeHandler(handler)
+
+
+async def test_bounds_that_are_no_bound_can_be_said(lines):
+    hub = Hub()
+    async with hub.subscribe("a", max_messages=1, max_bytes=float("inf")):
+        for number in range(2):
+            await hub.publish("a", number)
+    assert "than 1 messages or inf bytes" in lines()[0]
