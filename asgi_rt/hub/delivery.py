@@ -8,7 +8,6 @@ import anyio.lowlevel
 from asgi_rt.hub.burst import Burst
 from asgi_rt.hub.distribution import Distribution, Waiting
 from asgi_rt.hub.message import Message
-from asgi_rt.hub.outcome import Published
 from asgi_rt.hub.routes import Audience, Crowd
 from asgi_rt.hub.subscription import Subscription
 from asgi_rt.hub.turn import Turn
@@ -43,32 +42,33 @@ class Delivery:
 
     def give(
         self, message: Message, audience: Audience[Subscription], waiting: Waiting | None
-    ) -> Published | None:
+    ) -> Distribution | None:
         """Give a message to an audience, after whatever was published before it. Never waits.
 
-        None where that takes several turns: then `go_on` gives it to the rest, or `finish` does.
-        Those who block and have no room go to `waiting`; where that is None it is lost for them.
+        None where another is being given, which it comes after. What is not over then takes several
+        turns: `go_on` gives it to the rest, or `finish` does. Those who block and have no room go
+        to `waiting`; where that is None it is lost for them.
         """
         if self._is_giving:
             self._next.append((message, Crowd(audience.ordered)))
-            return Published(message.id, 0, len(audience.ordered), 0, 0)
+            return None
         self._is_giving = True
         try:
+            if self._next:  # an interrupt has left it
+                self._give_next()
             given = self._give(message, audience, waiting)
             self._give_next()
         finally:
             self._is_giving = False
             self._close_late()
-        return given.published if given.is_over else None
+        return given
 
-    async def go_on(self) -> Published:
+    async def go_on(self, given: Distribution) -> None:
         """Give a message that was begun to the rest, a part of them in each turn.
 
         To be awaited by its publisher. Where something else is published meanwhile, or this is
         cancelled, it goes into the mailboxes of all who are left.
         """
-        given = self._unfinished
-        assert given is not None
         try:
             while not given.is_over:
                 await anyio.lowlevel.checkpoint()
@@ -76,19 +76,14 @@ class Delivery:
                     self._turn.begin()
                     self._guarded(given.push)
         finally:
-            if not given.is_over:
-                self._guarded(given.finish)
-            if self._unfinished is given:
-                self._unfinished = None
-        return given.published
+            self.finish(given)
 
-    def finish(self) -> Published:
-        """Have a message that was begun wait for the rest."""
-        given = self._unfinished
-        assert given is not None
-        self._unfinished = None
-        self._guarded(given.finish)
-        return given.published
+    def finish(self, given: Distribution) -> None:
+        """Have a message that was begun wait for the rest, if it is not over."""
+        if self._unfinished is given:
+            self._unfinished = None
+        if not given.is_over:
+            self._guarded(given.finish)
 
     def close(self, finish: Callable[[], None]) -> None:
         """Give out all there is, what has no time left into mailboxes, and then call `finish`.

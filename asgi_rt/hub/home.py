@@ -76,8 +76,9 @@ class Home:
         return True
 
     def require_here_or_at_rest(self) -> None:
-        """Raise HubError where the event loop it is on runs in another thread."""
-        if self._thread != threading.get_ident() and _is_running(self._loop):
+        """Raise HubError where the event loop it is on runs, and not here."""
+        # Not by its thread: an event loop may go on in another than where it was used last.
+        if not self._is_here() and _is_running(self._loop):
             raise HubError(_CLOSED_ELSEWHERE)
 
     def run_from_thread(

@@ -1,9 +1,9 @@
 """Publishing to many subscribers, none of whom can hold up another."""
 
-import inspect
 import logging
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,8 +14,9 @@ import anyio.lowlevel
 from asgi_rt.errors import HubError
 from asgi_rt.hub.backplane.memory import MAX_HISTORY_BYTES, MemoryBackplane
 from asgi_rt.hub.backplane.protocol import Backplane, Health
+from asgi_rt.hub.checks import check_subscription, checked_message
 from asgi_rt.hub.delivery import Delivery
-from asgi_rt.hub.distribution import Waiting, give_up, wait_for_room
+from asgi_rt.hub.distribution import Distribution, Waiting, give_up, wait_for_room
 from asgi_rt.hub.history import History
 from asgi_rt.hub.home import Home
 from asgi_rt.hub.interests import Interests
@@ -26,7 +27,7 @@ from asgi_rt.hub.routes import Routes
 from asgi_rt.hub.slow_log import SlowLog
 from asgi_rt.hub.subscription import Filter, Subscription
 from asgi_rt.hub.tally import Tally
-from asgi_rt.hub.topics import check_pattern, check_topic
+from asgi_rt.hub.topics import check_topic
 from asgi_rt.hub.workers import warn_of_workers
 
 __all__ = ["MAX_BYTES", "MAX_MESSAGES", "Hub"]
@@ -100,9 +101,9 @@ class Hub:
         some.
 
         Waits for no client but those who asked for that by `Overflow.BLOCK`; cancelled in such a
-        wait, everybody else has it already. Raises ValueError for a topic that is none and for a
-        message that is too large, TypeError for data that cannot be made JSON, HubError on another
-        event loop or after `close`, and BackplaneError.
+        wait, everybody else has it already. Raises ValueError for a topic that is none, a key of
+        more than 255 characters and a message that is too large, TypeError for data that cannot be
+        made JSON, HubError on another event loop or after `close`, and BackplaneError.
         """
         message = self._message(topic, data, key, exclude)
         if self.local is None:
@@ -110,14 +111,20 @@ class Hub:
             cursor = await self.backplane.publish(message)
             return Published(None if cursor is None else str(cursor), 0, 0, 0, 0)
         waiting: Waiting = []
-        published = self._give_locally(message, waiting, self.local)
-        if published is None:
-            published = await self._go_on(waiting)
+        try:
+            given = self._give_locally(message, waiting, self.local)
+            if given is None:
+                return self._queued(message)
+            if not given.is_over:
+                await self._delivery.go_on(given)
+        except BaseException:
+            give_up(waiting)
+            raise
         if waiting:
-            published = await wait_for_room(waiting, published)
-        elif self._delivery.is_long:
+            return await wait_for_room(waiting, given.published)
+        if self._delivery.is_long:
             await anyio.lowlevel.checkpoint()
-        return published
+        return given.published
 
     def publish_nowait(
         self,
@@ -134,7 +141,11 @@ class Hub:
         message = self._message(topic, data, key, exclude)
         if self.local is None:
             raise HubError("this hub's backplane can only be awaited: use `await publish(...)`")
-        return self._give_locally(message, None, self.local) or self._delivery.finish()
+        given = self._give_locally(message, None, self.local)
+        if given is None:
+            return self._queued(message)
+        self._delivery.finish(given)
+        return given.published
 
     def publish_from_thread(
         self,
@@ -159,25 +170,23 @@ class Hub:
 
     def _give_locally(
         self, message: Message, waiting: Waiting | None, local: MemoryBackplane
-    ) -> Published | None:
+    ) -> Distribution | None:
+        """Give a message to all hubs; None where it comes after another that is being given."""
         if not local.number_nowait(message, self):
-            subscribers = self._routes.count(message.topic)
-            return Published(message.id, 0, subscribers, 0, 0)
-        try:
             return self._give(message, waiting)
-        finally:
-            local.give_nowait(message, self)
+        if local.is_giving:
+            local.give_nowait(message, self, partial(self.receive, message))
+            return None
+        given: list[Distribution | None] = []
+        local.give_nowait(message, self, lambda: given.append(self._give(message, waiting)))
+        return given[0]
 
-    def _give(self, message: Message, waiting: Waiting | None) -> Published | None:
+    def _give(self, message: Message, waiting: Waiting | None) -> Distribution | None:
         self._tally.published += 1
         return self._delivery.give(message, self._routes.match(message.topic), waiting)
 
-    async def _go_on(self, waiting: Waiting) -> Published:
-        try:
-            return await self._delivery.go_on()
-        except BaseException:
-            give_up(waiting)
-            raise
+    def _queued(self, message: Message) -> Published:
+        return Published(message.id, 0, self._routes.count(message.topic), 0, 0)
 
     def _message(
         self, topic: str, data: Any, key: str | None, exclude: Subscription | str | None
@@ -189,18 +198,7 @@ class Hub:
         self._enter_home()
         if isinstance(exclude, Subscription):
             exclude = exclude.origin
-        # What is wrong here would be met in the midst of subscribers.
-        if key is not None and not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
-            raise TypeError(f"key is a str, not {key!r}")
-        if exclude is not None and not isinstance(exclude, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
-            raise TypeError(f"exclude is a str, or a subscription, not {exclude!r}")
-        message = Message.of(topic, data, key=key, exclude=exclude)
-        if len(message.payload) > self.max_message_bytes:
-            raise ValueError(
-                f"a message of {len(message.payload)} bytes to {topic!r} is larger than the hub's"
-                f" max_message_bytes, {self.max_message_bytes}"
-            )
-        return message
+        return checked_message(topic, data, key, exclude, self.max_message_bytes)
 
     def _learn(self, topic: str) -> None:
         """Check a topic, once for as long as there are not too many."""
@@ -233,16 +231,9 @@ class Hub:
         and must be quick. `origin` is the name that `exclude` knows it by. `close_code` is for
         WebSockets that the policy disconnects.
 
-        Raises ValueError for topics and bounds that are none.
+        Raises ValueError for topics and bounds that are none, TypeError for values of other types.
         """
-        if inspect.iscoroutinefunction(filter):
-            raise TypeError("a filter is called in the publisher's turn: a `def`, not `async def`")
-        if not topics:
-            raise ValueError("a subscription is to one topic or pattern at least")
-        for topic in topics:
-            check_pattern(topic)
-        if history < 0:
-            raise ValueError(f"history is a number of messages, 0 or more, not {history}")
+        check_subscription(topics, history=history, choose=filter, origin=origin)
         return Subscription(
             self,
             mailbox_for(policy, max_messages=max_messages, max_bytes=max_bytes),
@@ -310,8 +301,9 @@ class Hub:
 
     def receive(self, message: Message) -> None:
         """A message has come that another hub, or this one, gave to the backplane."""
-        if self._give(message, None) is None:
-            self._delivery.finish()
+        given = self._give(message, None)
+        if given is not None:
+            self._delivery.finish(given)
 
     def lose(self, patterns: Sequence[str]) -> None:
         """Messages may have been lost: tell those who are subscribed to these patterns."""
@@ -365,9 +357,16 @@ class Hub:
         """
         self._home.require_here_or_at_rest()
         self._is_closed = True
-        self._delivery.close(self._finish_all)
+        if self.local is None:
+            self._finish_all()
+        else:
+            self.local.do_in_turn(self._finish_all)
 
     def _finish_all(self) -> None:
+        self._delivery.close(self._finish_each)
+
+    def _finish_each(self) -> None:
+        self._slow_log.say_rest()
         for subscription in tuple(self._subscriptions.values()):
             subscription.finish()
 

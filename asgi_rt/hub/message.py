@@ -126,9 +126,10 @@ class Message:
 
         Read once, the same for all, while the message is new; then for each who asks.
         """
-        if self._data is not _UNREAD:
-            return self._data
-        data: Any = self.payload
+        data = self._data
+        if data is not _UNREAD:
+            return data
+        data = self.payload
         if self.kind == "json":
             data = load_json(self.payload)
         elif self.kind == "text":

@@ -1,7 +1,7 @@
 """The backplane of one process, the suite for all backplanes, and hubs that share one."""
 
 import tracemalloc
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
@@ -9,7 +9,7 @@ from hub.lagging_backplane import LaggingBackplane
 from hub.reading import waiting
 
 from asgi_rt.feeds.wire import envelope, plain
-from asgi_rt.hub import History, Hub, Message, Published
+from asgi_rt.hub import History, Hub, Message
 from asgi_rt.hub.backplane.memory import MemoryBackplane
 from asgi_rt.testing.backplane import BackplaneConformance, RecordingListener
 
@@ -90,88 +90,6 @@ async def test_the_position_returned_is_that_of_the_message():
     backplane.subscribe_nowait(listener, "a")
     cursor = await backplane.publish(Message.of("a", 1))
     assert (cursor.epoch, cursor.position) == ("run", 1)
-
-
-async def test_what_is_published_by_the_filters_of_several_hubs_has_one_order_for_all():
-    backplane = MemoryBackplane()
-    hubs = [Hub(backplane=backplane) for _ in range(3)]
-
-    def answering(hub, name, rounds):
-        def answer(message):
-            if len(message.data) < rounds:
-                hub.publish_nowait("a", message.data + name)
-            return True
-
-        return answer
-
-    async with AsyncExitStack() as stack:
-        subscriptions = []
-        for hub, name in zip(hubs, "xyz", strict=True):
-            # One that answers, and one after it who would see the answer first.
-            for answer in (answering(hub, name, 3), None):
-                subscription = hub.subscribe("a", filter=answer)
-                subscriptions.append(await stack.enter_async_context(subscription))
-        hubs[0].publish_nowait("a", "")
-        hubs[1].publish_nowait("a", "x")
-        got = [waiting(subscription) for subscription in subscriptions]
-        assert sorted(got[0]) == sorted(every_answer("") + every_answer("x"))
-        kept = await backplane.newest(["a"], 1000)
-        assert got == [[message.data for message in kept]] * len(subscriptions)
-
-
-def every_answer(text):
-    return [text] + [each for name in "xyz" if len(text) < 3 for each in every_answer(text + name)]
-
-
-async def test_who_answers_over_another_hub_is_answered_in_order_and_resumes_without_repeat():
-    backplane = MemoryBackplane()
-    here, there = Hub(backplane=backplane), Hub(backplane=backplane)
-
-    def answer(message):
-        if message.data == "question":
-            outcomes.append(there.publish_nowait("a", "answer"))
-        return True
-
-    outcomes = []
-    async with there.subscribe("a", filter=answer) as one, here.subscribe("a") as two:
-        published = await here.publish("a", "question")
-        assert waiting(one) == waiting(two) == ["question", "answer"]
-    assert outcomes == [Published(outcomes[0].id, 0, 1, 0, 0)]
-    async with here.subscribe("a", after=published.id) as resumed:
-        assert waiting(resumed) == ["answer"]
-    assert here.snapshot().published == there.snapshot().published == 2
-
-
-async def test_a_hub_that_nobody_is_subscribed_to_may_answer_as_well():
-    backplane = MemoryBackplane()
-    here, there, silent = (Hub(backplane=backplane) for _ in range(3))
-
-    def answer(message):
-        if message.data == "question":
-            silent.publish_nowait("a", "answer")
-        return True
-
-    async with there.subscribe("a", filter=answer), here.subscribe("a") as subscription:
-        await here.publish("a", "question")
-        assert waiting(subscription) == ["question", "answer"]
-    assert silent.snapshot().published == 1
-
-
-async def test_an_error_while_a_message_is_given_holds_up_none_that_follow():
-    backplane = MemoryBackplane()
-    here, there = Hub(backplane=backplane), Hub(backplane=backplane)
-
-    def interrupted(message):
-        if message.data == 1:
-            here.publish_nowait("a", 2)
-            raise KeyboardInterrupt
-        return True
-
-    async with there.subscribe("a", filter=interrupted), here.subscribe("a") as subscription:
-        with pytest.raises(KeyboardInterrupt):
-            await here.publish("a", 1)
-        await here.publish("a", 3)
-        assert sorted(waiting(subscription)) == [1, 2, 3]
 
 
 async def test_history_is_bounded_over_all_topics():

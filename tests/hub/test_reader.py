@@ -157,6 +157,20 @@ async def test_a_name_that_is_no_text_is_refused_before_anybody_has_the_message(
         assert subscription.take() is None
 
 
+def test_an_origin_that_is_no_text_is_refused_where_it_is_given():
+    with pytest.raises(TypeError, match="origin is a str, not 7"):
+        Hub().subscribe("a", origin=7)
+
+
+async def test_a_key_that_is_too_long_is_refused():
+    hub = Hub()
+    async with hub.subscribe("a") as subscription:
+        await hub.publish("a", 1, key="k" * 255)
+        with pytest.raises(ValueError, match="255 characters at most, not 256"):
+            await hub.publish("a", 2, key="k" * 256)
+        assert waiting(subscription) == [1]
+
+
 async def test_a_filter_that_would_have_to_be_awaited_is_refused():
     async def choose(message):
         return False

@@ -174,6 +174,31 @@ async def test_another_thread_is_refused_to_close_it_while_its_event_loop_runs()
     hub.close()
 
 
+def test_an_event_loop_that_goes_on_in_another_thread_closes_it_there_and_not_here():
+    hub = Hub()
+    loop = asyncio.new_event_loop()
+
+    async def publish():
+        hub.publish_nowait("a", 1)
+
+    async def hold_open():
+        async with hub:
+            hub.publish_nowait("a", 2)
+
+    loop.run_until_complete(publish())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        with pytest.raises(HubError, match="close it there"):
+            hub.close()
+        asyncio.run_coroutine_threadsafe(hold_open(), loop).result(DEADLINE)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(DEADLINE)
+        loop.close()
+    assert not thread.is_alive()
+
+
 def test_any_thread_may_close_it_once_its_event_loop_is_over():
     hub = Hub()
 

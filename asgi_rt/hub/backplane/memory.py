@@ -3,7 +3,8 @@
 import secrets
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, Literal
 
 from asgi_rt.hub.backplane.places import Places
@@ -57,8 +58,9 @@ class MemoryBackplane:
         self._epoch = secrets.token_hex(6) if epoch is None else epoch
         self._position = 0
         self._routes: dict[Listener, PatternTree[bool]] = {}
-        # What is published while a message is being given, to come after it everywhere.
-        self._to_give: deque[tuple[Message, Listener | None]] = deque()
+        # What is to be done for the messages that are numbered, one after the other. There are more
+        # than those of one message where something is published while it is being given.
+        self._steps: deque[Callable[[], None]] = deque()
         self._is_giving = False
         self._home = Home()
         self._places = Places()
@@ -86,11 +88,9 @@ class MemoryBackplane:
             self.give_nowait(message, None)
 
     def number_nowait(self, message: Message, by: Listener | None) -> bool:
-        """Number a message and keep it; whether it is to be given out now.
+        """Number a message and keep it; whether it must be given by `give_nowait`.
 
-        Then the hub that it comes `by` gives it to its own subscribers, and has others get it by
-        `give_nowait`, on every way out. Else one that came before is being given: `by` gets this by
-        `receive`, in its place.
+        Else nobody listens but the hub that it comes `by`.
         """
         others_listen = bool(self._routes) and (len(self._routes) > 1 or by not in self._routes)
         if others_listen:
@@ -108,30 +108,47 @@ class MemoryBackplane:
             )
             self._recent.add(entry)
         self._last_message_at = time.time()
-        if self._is_giving:
-            self._to_give.append((message, by))
-            return False
-        self._is_giving = others_listen
-        return True
+        return others_listen or self._is_giving
 
-    def give_nowait(self, message: Message, by: Listener | None) -> None:
-        """Give a message to all that listen but the one it comes `by`, and then what came since."""
-        if not self._is_giving:
-            return  # nobody else listened
+    @property
+    def is_giving(self) -> bool:
+        """Whether a message is on its way to several hubs, and what is published comes later."""
+        return self._is_giving
+
+    def give_nowait(
+        self, message: Message, by: Listener | None, give_own: Callable[[], None] | None = None
+    ) -> None:
+        """Give a message to all that listen, to who it comes `by` through `give_own`, and first.
+
+        That is after the message that is being given, if one is.
+        """
+        if give_own is not None:
+            self._steps.append(give_own)
+        for listener, routes in self._routes.items():
+            if listener is not by and routes.match(message.topic):
+                self._steps.append(partial(listener.receive, message))
+        self._go_on()
+
+    def do_in_turn(self, step: Callable[[], None]) -> None:
+        """Do something when all that was published before is given."""
+        self._steps.append(step)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._is_giving:
+            return
+        error: BaseException | None = None
         try:
-            self._give_to_others(message, by)
-            while self._to_give:
-                message, by = self._to_give.popleft()
-                if by is not None:
-                    by.receive(message)
-                self._give_to_others(message, by)
+            self._is_giving = True
+            while self._steps:
+                try:
+                    self._steps.popleft()()
+                except BaseException as raised:
+                    error = error or raised  # it is not for those who come next
         finally:
             self._is_giving = False
-
-    def _give_to_others(self, message: Message, by: Listener | None) -> None:
-        for listener, routes in tuple(self._routes.items()):
-            if listener is not by and routes.match(message.topic):
-                listener.receive(message)
+        if error is not None:
+            raise error
 
     def subscribe_nowait(self, listener: Listener, pattern: str) -> None:
         """See `subscribe`."""
