@@ -4,13 +4,20 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import PurePath
 from typing import Final
 
 __all__ = ["said_of_workers", "warn_of_workers"]
 
 _VARIABLE: Final = "WEB_CONCURRENCY"
-_OPTIONS: Final = {"uvicorn": ("--workers",), "gunicorn": ("--workers", "-w")}
+_OPTIONS: Final = {
+    "uvicorn": ("--workers",),
+    "fastapi": ("--workers",),
+    "granian": ("--workers",),
+    "gunicorn": ("--workers", "-w"),
+    "hypercorn": ("--workers", "-w"),
+}
 """What each server is told the number of its workers by."""
 _logger = logging.getLogger("asgi_rt.hub")
 
@@ -20,9 +27,9 @@ def warn_of_workers(
 ) -> None:
     """Log a warning where the server says that it runs several processes.
 
-    It says so by its command line, which its workers see as theirs, or by the variable
-    WEB_CONCURRENCY, which uvicorn, gunicorn and most platforms read, and which
-    `asgi-rt run --workers` sets.
+    It says so by its command line, which its workers see as theirs, or by variables of the
+    environment: WEB_CONCURRENCY, which uvicorn, gunicorn and most platforms read, and which
+    `asgi-rt run --workers` sets; UVICORN_WORKERS and GUNICORN_CMD_ARGS.
     """
     said = said_of_workers(environment, sys.argv if arguments is None else arguments)
     if said is not None and said[1] > 1:
@@ -39,23 +46,33 @@ def said_of_workers(
 ) -> tuple[str, int] | None:
     """What says how many workers there are, and how many; None where nothing does.
 
-    The command line goes before the environment, as it does for the servers.
+    The command line goes before the environment, and of that what is the server's own before what
+    is everybody's, as it does for the servers; what comes later goes before what comes first.
     """
-    said = [(_VARIABLE, environment.get(_VARIABLE, "")), *_options(arguments)]
+    said = [(_VARIABLE, environment.get(_VARIABLE, ""))]
+    server = _server(arguments)
+    if server == "uvicorn":
+        said.append(("UVICORN_WORKERS", environment.get("UVICORN_WORKERS", "")))
+    if server == "gunicorn":
+        said += _options(server, environment.get("GUNICORN_CMD_ARGS", "").split())
+    said += _options(server, arguments[1:])
     numbers = [(name, int(value)) for name, value in said if value.isdecimal()]
     return numbers[-1] if numbers else None
 
 
-def _options(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    if not arguments:
-        return []
-    program = PurePath(arguments[0])
-    server = program.parent.name if program.name == "__main__.py" else program.stem
+def _server(arguments: Sequence[str]) -> str:
+    program = PurePath(arguments[0] if arguments else "")
+    return program.parent.name if program.name == "__main__.py" else program.stem
+
+
+def _options(server: str, arguments: Sequence[str]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    for name in _OPTIONS.get(server, ()):
-        for argument, following in zip(arguments[1:], [*arguments[2:], ""], strict=True):
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+        for name in _OPTIONS.get(server, ()):
             if argument == name:
                 found.append((name, following))
             elif argument.startswith(f"{name}="):
                 found.append((name, argument.removeprefix(f"{name}=")))
+            elif not name.startswith("--") and argument.startswith(name):
+                found.append((name, argument.removeprefix(name)))
     return found

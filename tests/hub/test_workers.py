@@ -29,6 +29,10 @@ def test_one_worker_is_nothing_to_warn_of(caplog, environment):
         ("--workers", ["/lib/uvicorn/__main__.py", "app:app", "--workers=2"]),
         ("-w", ["gunicorn", "-w", "2", "app:app"]),
         ("--workers", ["gunicorn", "--workers", "2", "app:app"]),
+        ("-w", ["gunicorn", "-w2", "app:app"]),
+        ("--workers", ["/bin/fastapi", "run", "--workers", "2", "app.py"]),
+        ("-w", ["hypercorn", "-w", "2", "app:app"]),
+        ("--workers", ["granian", "--interface", "asgi", "--workers=2", "app:app"]),
     ],
 )
 def test_a_command_line_that_says_several_is_warned_of_by_its_name(caplog, said, arguments):
@@ -45,6 +49,8 @@ def test_a_command_line_that_says_several_is_warned_of_by_its_name(caplog, said,
         ["uvicorn", "app:app", "--workers", "two"],
         ["uvicorn", "app:app", "-w", "2"],
         ["import.py", "--workers", "2"],
+        ["gunicorn", "-worker-class", "2"],
+        ["hypercorn", "--workers"],
         [],
     ],
 )
@@ -55,6 +61,31 @@ def test_a_command_line_that_says_nothing_of_workers_of_a_server(arguments):
 def test_the_command_line_goes_before_the_environment():
     arguments = ["uvicorn", "app:app", "--workers", "1"]
     assert said_of_workers({"WEB_CONCURRENCY": "4"}, arguments) == ("--workers", 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number"),
+    [(["-w", "4", "--workers", "2"], 2), (["-w2", "--workers=4"], 4), (["--workers=4", "-w1"], 1)],
+)
+def test_what_comes_later_in_a_command_line_is_what_counts(arguments, number):
+    found = said_of_workers({}, ["gunicorn", *arguments])
+    assert found is not None
+    assert found[1] == number
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "said"),
+    [
+        ({"UVICORN_WORKERS": "3"}, ["uvicorn"], ("UVICORN_WORKERS", 3)),
+        ({"UVICORN_WORKERS": "3"}, ["uvicorn", "--workers=2"], ("--workers", 2)),
+        ({"UVICORN_WORKERS": "3"}, ["hypercorn"], ("WEB_CONCURRENCY", 4)),
+        ({"GUNICORN_CMD_ARGS": "--preload -w 3"}, ["gunicorn"], ("-w", 3)),
+        ({"GUNICORN_CMD_ARGS": "-w 3"}, ["gunicorn", "--workers", "2"], ("--workers", 2)),
+        ({"GUNICORN_CMD_ARGS": "-w 3"}, ["uvicorn"], ("WEB_CONCURRENCY", 4)),
+    ],
+)
+def test_what_is_a_servers_own_goes_before_what_is_everybodys(variables, arguments, said):
+    assert said_of_workers({"WEB_CONCURRENCY": "4", **variables}, arguments) == said
 
 
 async def test_a_hub_warns_once_on_its_event_loop(caplog, monkeypatch):
