@@ -1,6 +1,7 @@
 """One published message, and what stands for messages that are missing."""
 
 import re
+from sys import getsizeof
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -25,6 +26,10 @@ Kind: TypeAlias = Literal["text", "json", "bytes"]
 _UNREAD: Final = object()
 MAX_WIRES: Final = 8
 """How many forms of a message are made once for all who ask for the same."""
+# A form that is larger than so many times the payload and this is made for each who asks: a client
+# can have a text in which each character takes four bytes, and six times as many of them in JSON.
+_KEPT_FACTOR: Final = 8
+_KEPT_BYTES: Final = 1024
 _CURSOR: Final = re.compile(r"([!-~]{1,64})-(0|[1-9][0-9]{0,17})")
 
 
@@ -142,7 +147,7 @@ class Message:
         """What `encode` makes of this message, made once for all who ask with the same `encode`.
 
         That is so for the first eight, as each subscriber may have come with a function of its own,
-        and until the message is stripped.
+        for what is not many times as large as the payload, and until the message is stripped.
         """
         wires = self._wires
         if wires is None:
@@ -152,9 +157,12 @@ class Message:
         made = wires.get(encode, _UNREAD)
         if made is _UNREAD:
             made = encode(self)
-            if len(wires) < MAX_WIRES:
+            if len(wires) < MAX_WIRES and self._is_worth_keeping(made):
                 wires[encode] = made
         return made
+
+    def _is_worth_keeping(self, made: Any) -> bool:
+        return getsizeof(made) <= _KEPT_BYTES + _KEPT_FACTOR * len(self.payload)
 
     def strip(self) -> None:
         """Keep nothing that is made of it: this may be kept for long, and few ask for it later."""

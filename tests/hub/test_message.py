@@ -130,6 +130,20 @@ def test_a_message_holds_few_of_what_many_have_had_made():
     assert sum(each() is not None for each in watched) <= 8
 
 
+@pytest.mark.parametrize(("factor", "made"), [(1, 1), (7, 1), (9, 3), (24, 3)])
+def test_what_is_many_times_as_large_as_the_payload_is_made_for_each_who_asks(factor, made):
+    calls = []
+
+    def encode(message):
+        calls.append(message)
+        return message.payload * factor
+
+    message = Message.of("topic", "x" * 2000)
+    for _ in range(3):
+        assert len(message.wire(encode)) == 2000 * factor
+    assert len(calls) == made
+
+
 def test_one_that_is_stripped_lets_go_of_what_was_made_and_keeps_nothing_more():
     message = Message.of("topic", {"a": 1})
     kept = weakref.WeakSet()

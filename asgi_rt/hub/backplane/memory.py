@@ -21,9 +21,10 @@ MAX_HISTORY_BYTES = 64 * 1024 * 1024
 # What a message takes beside its payload; short ones are to be bounded as well.
 _KEPT_BYTES: Final = 256
 # What was made of a message to send it is not in the bounds of history, and outlasts the sending so
-# that many who come back at once have it made once. Of so many of the newest, by their payloads.
-_RECENT_COUNT: Final = 1024
-_RECENT_BYTES: Final = 4 * 1024 * 1024
+# that many who are slow, or come back at once, have it made once. With the newest of what is kept:
+# as many as several mailboxes hold, by their payloads.
+_RECENT_COUNT: Final = 4096
+_RECENT_BYTES: Final = 8 * 1024 * 1024
 
 
 class MemoryBackplane:
@@ -73,7 +74,7 @@ class MemoryBackplane:
 
     @property
     def history_bytes(self) -> int:
-        """What their payloads add up to."""
+        """What their payloads add up to, and 256 bytes more for each."""
         return 0 if self._logs is None else self._logs.size_bytes
 
     # At once
