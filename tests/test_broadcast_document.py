@@ -9,11 +9,12 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+import pytest
 
 from asgi_rt import Hub, Overflow
 from asgi_rt.hub import History
 from asgi_rt.hub.backplane.memory import MemoryBackplane
-from asgi_rt.testing import AsyncTestClient
+from asgi_rt.testing import AsyncTestClient, WebSocketDenied
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "broadcast.md").read_text()
 _SECTION = re.compile(r"^## (.+)\n((?:(?!^## ).*\n)*)", re.MULTILINE)
@@ -120,13 +121,35 @@ async def test_members_are_those_who_are_in_the_room_and_the_room_is_told():
         assert (await client.get("/rooms/tea/members")).json() == []
 
 
-async def test_a_room_and_a_name_of_any_length_are_cut():
+@pytest.mark.parametrize("section", ["To WebSockets", "Who is there"])
+async def test_rooms_of_long_names_are_not_there_and_none_is_taken_for_another(section):
+    example = examples(section)[0]
+    async with AsyncTestClient(example["app"]) as client:
+        with pytest.raises(WebSocketDenied) as denied:
+            async with client.websocket_connect(f"/rooms/{'n' * 21}"):
+                pass
+        assert denied.value.response.status_code == 404
+        async with client.websocket_connect(f"/rooms/{'%25' * 20}"):
+            await until(lambda: example["hub"].snapshot().subscriptions)
+            assert "rooms." + "%25" * 20 in example["hub"].snapshot().topics
+
+
+async def test_members_of_a_room_that_is_not_there_and_long_names_are_refused():
     (example,) = examples("Who is there")
-    path = f"/rooms/{'%25' * 250}"
-    client = AsyncTestClient(example["app"])
-    async with client, client.websocket_connect(f"{path}?name={'n' * 300}") as long:
-        assert json.loads(await long.receive_text())["member"] == "n" * 50
-        assert (await client.get(f"{path}/members")).json() == ["n" * 50]
+    async with AsyncTestClient(example["app"]) as client:
+        assert (await client.get(f"/rooms/{'n' * 21}/members")).status_code == 404
+        with pytest.raises(WebSocketDenied) as denied:
+            async with client.websocket_connect(f"/rooms/tea?name={'n' * 51}"):
+                pass
+        assert denied.value.response.status_code == 422
+
+
+@pytest.mark.parametrize("currency", ["xyz", "eur%20usd", "%3E", "n" * 300])
+async def test_a_currency_that_is_none_is_not_there(currency):
+    (example,) = examples("To event streams")
+    async with AsyncTestClient(example["app"]) as client:
+        answer = await client.post(f"/prices/{currency}", json={"bid": 1.08})
+        assert answer.status_code == 404
 
 
 async def test_a_handler_in_a_thread_publishes():
