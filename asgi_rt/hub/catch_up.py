@@ -24,6 +24,8 @@ class CatchUp:
 
     __slots__ = (
         "_ahead",
+        "_begun_at",
+        "_last",
         "_must_repeat",
         "_place",
         "_topics",
@@ -41,6 +43,10 @@ class CatchUp:
         # Where to read on; None when nothing is left to read.
         self._place: Cursor | None = None
         self._must_repeat = False
+        # Where everybody else was when it began; None until that is known.
+        self._begun_at: int | None = None
+        # What comes after this position is not read.
+        self._last: int | None = None
         self.through: Cursor | None = None
         """Everything up to here is given by this, so it is not to be given again."""
         self.seen = 0
@@ -71,6 +77,7 @@ class CatchUp:
 
         `place` is where everybody else is.
         """
+        self._begun_at = None if place is None else place.position
         if after is not None:
             self._begin_behind(after, place)
             self.read_nowait(backplane)
@@ -81,12 +88,18 @@ class CatchUp:
         self, backplane: Backplane, place: Cursor | None, after: str | None, history: int
     ) -> None:
         """See `begin_nowait`. What is published meanwhile, as `seen` tells, is read as well."""
+        self._begun_at = None if place is None else place.position
         if after is not None:
             self._begin_behind(after, place)
         else:
             newest = await backplane.newest(self._topics, history) if history else []
             self._begin_with(newest, place)
         await self.read(backplane)
+
+    def end(self) -> None:
+        """Read what has been published by now, and nothing that comes later."""
+        if self._begun_at is not None:
+            self._last = max(self._begun_at, self.seen)
 
     def lose(self) -> None:
         """Messages may have been lost that were not read yet: what is being read may lack them."""
@@ -137,9 +150,13 @@ class CatchUp:
             self._ahead.append(page)
             self._go_on_behind(None if page.id is None else parse_cursor(page.id))
             return
-        self._ahead.extend(message for message in page.items if self._wants(message))
+        last, items = self._last, page.items
+        if last is not None:
+            items = [message for message in items if message.position <= last]
+        self._ahead.extend(message for message in items if self._wants(message))
         self.through = Cursor(place.epoch, page.through)
         is_last = page.is_last and self.seen <= page.through and not self._must_repeat
+        is_last = is_last or (last is not None and page.through >= last)
         self._place = None if is_last else self.through
 
     def _go_on_behind(self, place: Cursor | None) -> None:

@@ -19,7 +19,6 @@ from asgi_rt.hub.tickets import Ticket, Tickets
 
 __all__ = ["Filter", "Subscription"]
 
-
 Filter: TypeAlias = Callable[[Message], bool]
 
 # How many are given to who iterates before others have their turn.
@@ -234,6 +233,8 @@ class Subscription(Pushed):
     def finish(self) -> None:
         """End when what waits was given."""
         self._is_finishing = True
+        if self._catch_up is not None:
+            self._catch_up.end()
         self._ring()
 
     # What comes next
@@ -348,11 +349,10 @@ class Subscription(Pushed):
         offer = self.mailbox.offer(message, len(message.payload), (message.topic, message.key))
         if offer is Offer.OVERFLOWED:
             self._send_away()
-            return offer
+        elif self.sink is not None or self._bell is not None:
+            self._ring()
         if offer in _LOSES:
             self._note_loss()
-        if self.sink is not None or self._bell is not None:
-            self._ring()
         return offer
 
     def queue(self, message: Message) -> Ticket:

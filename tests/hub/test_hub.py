@@ -11,6 +11,7 @@ from hub.reading import DEADLINE, read, read_to_end, waiting
 from asgi_rt.errors import HubError
 from asgi_rt.hub import Gap, History, Hub, Overflow
 from asgi_rt.hub import hub as hub_module
+from asgi_rt.hub.backplane.memory import MemoryBackplane
 
 
 async def test_closing_ends_every_subscription_once_it_has_had_what_there_is():
@@ -61,6 +62,24 @@ async def test_what_others_publish_after_closing_does_not_come():
         hub.close()
         await other.publish("a", 2)
         assert await read_to_end(subscription) == [1]
+
+
+async def test_what_others_publish_after_closing_does_not_come_to_who_reads_history():
+    backplane = MemoryBackplane(history=History(max_count=None))
+    hub, other = Hub(backplane=backplane), Hub(backplane=backplane)
+    first = hub.publish_nowait("a", 0)
+    for number in range(1, 200):
+        other.publish_nowait("a", number)
+    async with hub.subscribe("a", after=first.id) as subscription:
+        assert await read(subscription, 100) == list(range(1, 101))
+        other.publish_nowait("a", 200)
+        hub.close()
+        items = []
+        async for item in subscription:
+            items.append(item.data)
+            other.publish_nowait("a", "later")
+            assert len(items) <= 100
+        assert items == list(range(101, 201))
 
 
 async def test_a_closed_hub_refuses_to_publish_and_to_subscribe():
