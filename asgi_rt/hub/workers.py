@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -19,6 +20,16 @@ _OPTIONS: Final = {
     "hypercorn": ("--workers", "-w"),
 }
 """What each server is told the number of its workers by."""
+_VARIABLES: Final = {
+    "granian": ("GRANIAN_WORKERS",),
+    "hypercorn": (),
+    "uvicorn": (_VARIABLE, "UVICORN_WORKERS"),
+}
+"""What servers read that do not read WEB_CONCURRENCY alone, as gunicorn and most platforms do. That
+is also what `asgi-rt run --workers` sets.
+"""
+_RELOADING: Final = frozenset({"uvicorn", "fastapi"})
+_MOST_DIGITS: Final = 6
 _logger = logging.getLogger("asgi_rt.hub")
 
 
@@ -27,9 +38,8 @@ def warn_of_workers(
 ) -> None:
     """Log a warning where the server says that it runs several processes.
 
-    It says so by its command line, which its workers see as theirs, or by variables of the
-    environment: WEB_CONCURRENCY, which uvicorn, gunicorn and most platforms read, and which
-    `asgi-rt run --workers` sets; UVICORN_WORKERS and GUNICORN_CMD_ARGS.
+    It says so by its command line, which its workers see as theirs, or by a variable of the
+    environment.
     """
     said = said_of_workers(environment, sys.argv if arguments is None else arguments)
     if said is not None and said[1] > 1:
@@ -46,18 +56,29 @@ def said_of_workers(
 ) -> tuple[str, int] | None:
     """What says how many workers there are, and how many; None where nothing does.
 
-    The command line goes before the environment, and of that what is the server's own before what
-    is everybody's, as it does for the servers; what comes later goes before what comes first.
+    The command line goes before the environment, as it does for the servers; of two options the one
+    that comes later counts. With `--reload` uvicorn has one worker, whatever is said.
     """
-    said = [(_VARIABLE, environment.get(_VARIABLE, ""))]
     server = _server(arguments)
-    if server == "uvicorn":
-        said.append(("UVICORN_WORKERS", environment.get("UVICORN_WORKERS", "")))
+    if server in _RELOADING and not {"--reload", "dev"}.isdisjoint(arguments):
+        return None
+    said = [(name, environment.get(name, "")) for name in _VARIABLES.get(server, (_VARIABLE,))]
     if server == "gunicorn":
-        said += _options(server, environment.get("GUNICORN_CMD_ARGS", "").split())
+        said += _options(server, _split(environment.get("GUNICORN_CMD_ARGS", "")))
     said += _options(server, arguments[1:])
-    numbers = [(name, int(value)) for name, value in said if value.isdecimal()]
+    numbers = [
+        (name, int(value))
+        for name, value in said
+        if value.isdecimal() and len(value) <= _MOST_DIGITS
+    ]
     return numbers[-1] if numbers else None
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:  # gunicorn refuses it
+        return []
 
 
 def _server(arguments: Sequence[str]) -> str:

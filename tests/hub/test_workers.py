@@ -16,7 +16,9 @@ def test_several_workers_are_warned_of(caplog, number):
     assert f"WEB_CONCURRENCY is {number}" in record.getMessage()
 
 
-@pytest.mark.parametrize("environment", [{}, *({"WEB_CONCURRENCY": n} for n in ("1", "", "two"))])
+@pytest.mark.parametrize(
+    "environment", [{}, *({"WEB_CONCURRENCY": n} for n in ("1", "", "two", "9" * 5000))]
+)
 def test_one_worker_is_nothing_to_warn_of(caplog, environment):
     warn_of_workers(environment, [])
     assert not caplog.records
@@ -78,9 +80,18 @@ def test_what_comes_later_in_a_command_line_is_what_counts(arguments, number):
     [
         ({"UVICORN_WORKERS": "3"}, ["uvicorn"], ("UVICORN_WORKERS", 3)),
         ({"UVICORN_WORKERS": "3"}, ["uvicorn", "--workers=2"], ("--workers", 2)),
-        ({"UVICORN_WORKERS": "3"}, ["hypercorn"], ("WEB_CONCURRENCY", 4)),
+        ({"UVICORN_WORKERS": "3"}, ["fastapi", "run"], ("WEB_CONCURRENCY", 4)),
+        ({"GRANIAN_WORKERS": "3"}, ["granian"], ("GRANIAN_WORKERS", 3)),
+        ({}, ["granian"], None),
+        ({}, ["hypercorn"], None),
+        ({}, ["unknown"], ("WEB_CONCURRENCY", 4)),
+        ({}, ["uvicorn", "--reload", "--workers", "2"], None),
+        ({}, ["fastapi", "dev"], None),
+        ({}, ["gunicorn", "--reload", "-w", "2"], ("-w", 2)),
         ({"GUNICORN_CMD_ARGS": "--preload -w 3"}, ["gunicorn"], ("-w", 3)),
         ({"GUNICORN_CMD_ARGS": "-w 3"}, ["gunicorn", "--workers", "2"], ("--workers", 2)),
+        ({"GUNICORN_CMD_ARGS": "-w '3' --name 'pool -w 8'"}, ["gunicorn"], ("-w", 3)),
+        ({"GUNICORN_CMD_ARGS": "-w 3 '"}, ["gunicorn"], ("WEB_CONCURRENCY", 4)),
         ({"GUNICORN_CMD_ARGS": "-w 3"}, ["uvicorn"], ("WEB_CONCURRENCY", 4)),
     ],
 )
