@@ -9,18 +9,16 @@ from asgi_rt.hub.topics import check_pattern
 
 __all__ = ["check_subscription", "checked_message"]
 
-# It is kept with each message, and is not in the bytes that are counted.
-_MAX_KEY_LENGTH: Final = 255
+# They are kept with each message, and are not in the bytes that are counted.
+_MAX_NAME_LENGTH: Final = 255
 
 
-def checked_message(topic: str, data: Any, key: object, exclude: object, max_bytes: int) -> Message:
+def checked_message(
+    topic: str, data: Any, key: str | None, exclude: str | None, max_bytes: int
+) -> Message:
     """A message of data that can be one. Raises TypeError or ValueError."""
-    if key is not None and not isinstance(key, str):
-        raise TypeError(f"key is a str, not {key!r}")
-    if key is not None and len(key) > _MAX_KEY_LENGTH:
-        raise ValueError(f"a key has {_MAX_KEY_LENGTH} characters at most, not {len(key)}")
-    if exclude is not None and not isinstance(exclude, str):
-        raise TypeError(f"exclude is a str, or a subscription, not {exclude!r}")
+    _check_name("key", key, "a str")
+    _check_name("exclude", exclude, "a str, or a subscription")
     message = Message.of(topic, data, key=key, exclude=exclude)
     if len(message.payload) > max_bytes:
         raise ValueError(
@@ -38,9 +36,28 @@ def check_subscription(
         raise ValueError("a subscription is to one topic or pattern at least")
     for topic in topics:
         check_pattern(topic)
+    if not isinstance(history, int):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
+        raise TypeError(f"history is a number of messages, not {history!r}")
     if history < 0:
         raise ValueError(f"history is a number of messages, 0 or more, not {history}")
-    if inspect.iscoroutinefunction(choose):
+    _check_filter(choose)
+    _check_name("origin", origin, "a str")
+
+
+def _check_filter(choose: object) -> None:
+    if choose is None:
+        return
+    if not callable(choose):
+        raise TypeError(f"a filter is a function of a message, not {choose!r}")
+    # Not what a lambda may return, which only a call shows.
+    if inspect.iscoroutinefunction(choose) or inspect.iscoroutinefunction(type(choose).__call__):
         raise TypeError("a filter is called in the publisher's turn: a `def`, not `async def`")
-    if origin is not None and not isinstance(origin, str):
-        raise TypeError(f"origin is a str, not {origin!r}")
+
+
+def _check_name(what: str, name: object, types: str) -> None:
+    if name is None:
+        return
+    if not isinstance(name, str):
+        raise TypeError(f"{what} is {types}, not {name!r}")
+    if len(name) > _MAX_NAME_LENGTH:
+        raise ValueError(f"{what} has {_MAX_NAME_LENGTH} characters at most, not {len(name)}")

@@ -26,10 +26,8 @@ Kind: TypeAlias = Literal["text", "json", "bytes"]
 _UNREAD: Final = object()
 MAX_WIRES: Final = 8
 """How many forms of a message are made once for all who ask for the same."""
-# A form that is larger than so many times the payload and this is made for each who asks: a client
-# can have a text in which each character takes four bytes, and six times as many of them in JSON.
-_KEPT_FACTOR: Final = 8
-_KEPT_BYTES: Final = 1024
+# What the values of a JSON document take, more or less, by its bytes.
+_READ_FACTOR: Final = 8
 _CURSOR: Final = re.compile(r"([!-~]{1,64})-(0|[1-9][0-9]{0,17})")
 
 
@@ -62,6 +60,14 @@ class Gap(NamedTuple):
     id: str | None
 
 
+class Account(Protocol):
+    """Where it is counted what is made of a message, and kept with it."""
+
+    def grow(self, size_bytes: int) -> None:
+        """Count something that was made."""
+        ...
+
+
 class Message:
     """What was published, made once for all who get it. Not to be changed by any of them."""
 
@@ -69,6 +75,7 @@ class Message:
         "_data",
         "_is_stripped",
         "_wires",
+        "account",
         "epoch",
         "exclude",
         "key",
@@ -100,6 +107,8 @@ class Message:
         """Where it stands in all that was published; the backplane says it."""
         self.epoch: str | None = None
         """What its id begins with, where it can be asked for by it."""
+        self.account: Account | None = None
+        """Where what is made of it is counted."""
         self._data: Any = _UNREAD
         self._wires: dict[Any, Any] | None = None
         self._is_stripped = False
@@ -141,13 +150,16 @@ class Message:
             data = self.payload.decode("utf-8")
         if not self._is_stripped:
             self._data = data
+            self._count(
+                _READ_FACTOR * len(self.payload) if self.kind == "json" else getsizeof(data)
+            )
         return data
 
     def wire(self, encode: "Callable[[Message], Any]") -> Any:
         """What `encode` makes of this message, made once for all who ask with the same `encode`.
 
         That is so for the first eight, as each subscriber may have come with a function of its own,
-        for what is not many times as large as the payload, and until the message is stripped.
+        and until the message is stripped.
         """
         wires = self._wires
         if wires is None:
@@ -157,21 +169,28 @@ class Message:
         made = wires.get(encode, _UNREAD)
         if made is _UNREAD:
             made = encode(self)
-            if len(wires) < MAX_WIRES and self._is_worth_keeping(made):
+            if len(wires) < MAX_WIRES:
                 wires[encode] = made
+                self._count(_size_of(made))
         return made
 
-    def _is_worth_keeping(self, made: Any) -> bool:
-        return getsizeof(made) <= _KEPT_BYTES + _KEPT_FACTOR * len(self.payload)
+    def _count(self, size_bytes: int) -> None:
+        if self.account is not None:
+            self.account.grow(size_bytes)
 
     def strip(self) -> None:
         """Keep nothing that is made of it: this may be kept for long, and few ask for it later."""
+        self.account = None
         self._data = _UNREAD
         self._wires = None
         self._is_stripped = True
 
     def __repr__(self) -> str:
         return f"<Message {self.topic!r} {self.kind} of {len(self.payload)} bytes, id {self.id}>"
+
+
+def _size_of(made: object) -> int:
+    return made.nbytes if isinstance(made, memoryview) else getsizeof(made)
 
 
 class Encoding(Protocol):

@@ -130,18 +130,47 @@ def test_a_message_holds_few_of_what_many_have_had_made():
     assert sum(each() is not None for each in watched) <= 8
 
 
-@pytest.mark.parametrize(("factor", "made"), [(1, 1), (7, 1), (9, 3), (24, 3)])
-def test_what_is_many_times_as_large_as_the_payload_is_made_for_each_who_asks(factor, made):
-    calls = []
+class Counted:
+    """An account that holds what was counted."""
 
-    def encode(message):
-        calls.append(message)
-        return message.payload * factor
+    def __init__(self):
+        self.sizes = []
 
-    message = Message.of("topic", "x" * 2000)
+    def grow(self, size_bytes):
+        self.sizes.append(size_bytes)
+
+
+def test_what_is_made_and_kept_is_counted_once():
+    message = Message.of("topic", "x" * 1000)
+    message.account = Counted()
+    for encode in (
+        lambda message: message.payload * 3,
+        lambda message: memoryview(message.payload * 5),
+        lambda message: message.data + "\N{GRINNING FACE}",
+    ):
+        for _ in range(3):
+            message.wire(encode)
+    sizes = message.account.sizes
+    assert [size // 1000 for size in sizes] == [3, 5, 1, 4]
+
+
+def test_what_json_holds_is_counted_by_its_bytes():
+    message = Message.of("topic", [0] * 500)
+    message.account = Counted()
     for _ in range(3):
-        assert len(message.wire(encode)) == 2000 * factor
-    assert len(calls) == made
+        assert len(message.data) == 500
+    assert message.account.sizes == [8 * len(message.payload)]
+
+
+def test_what_is_not_kept_is_not_counted():
+    message = Message.of("topic", "text")
+    message.account = account = Counted()
+    for number in range(10):
+        message.wire(lambda _, number=number: b"made")
+    assert len(account.sizes) == 8
+    message.strip()
+    assert (message.data, message.wire(lambda _: b"made")) == ("text", b"made")
+    assert len(account.sizes) == 8
 
 
 def test_one_that_is_stripped_lets_go_of_what_was_made_and_keeps_nothing_more():

@@ -157,9 +157,39 @@ async def test_a_name_that_is_no_text_is_refused_before_anybody_has_the_message(
         assert subscription.take() is None
 
 
+class Asking:
+    """Something that is called like a function, and must be awaited."""
+
+    async def __call__(self, message):
+        return True
+
+
 def test_an_origin_that_is_no_text_is_refused_where_it_is_given():
     with pytest.raises(TypeError, match="origin is a str, not 7"):
         Hub().subscribe("a", origin=7)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"filter": 5}, "a filter is a function"),
+        ({"filter": Asking()}, "not `async def`"),
+        ({"history": 1.5}, "history is a number"),
+    ],
+)
+def test_options_of_other_types_are_refused_where_they_are_given(options, said):
+    with pytest.raises(TypeError, match=said):
+        Hub().subscribe("a", **options)
+
+
+def test_an_origin_that_is_too_long_is_refused():
+    with pytest.raises(ValueError, match="origin has 255 characters at most, not 256"):
+        Hub().subscribe("a", origin="o" * 256)
+
+
+async def test_an_exclusion_that_is_too_long_is_refused():
+    with pytest.raises(ValueError, match="exclude has 255 characters at most, not 256"):
+        await Hub().publish("a", 1, exclude="e" * 256)
 
 
 async def test_a_key_that_is_too_long_is_refused():

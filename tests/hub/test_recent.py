@@ -42,6 +42,27 @@ def test_the_newest_stays_however_large_it_is():
     assert retired == [0]
 
 
+def test_what_is_made_counts_from_the_next_on():
+    retired = []
+    recent = Recent(retired.append, max_count=100, max_bytes=10)
+    first = recent.add(entry_of(0))
+    second = recent.add(entry_of(1))
+    first.grow(5)
+    second.grow(50)
+    assert (retired, recent.size_bytes) == ([], 57)
+    recent.add(entry_of(2))
+    assert (retired, recent.size_bytes) == ([0, 1], 1)
+
+
+def test_what_is_made_of_what_is_retired_does_not_count():
+    recent = Recent(id, max_count=1, max_bytes=100)
+    first = recent.add(entry_of(0))
+    first.grow(3)
+    recent.add(entry_of(1))
+    first.grow(4)
+    assert recent.size_bytes == 1
+
+
 def test_what_was_dropped_before_is_not_retired():
     retired = []
     recent = Recent(retired.append, max_count=1, max_bytes=100)
