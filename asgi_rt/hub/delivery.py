@@ -78,8 +78,10 @@ class Delivery:
         finally:
             self.finish(given)
 
-    def finish(self, given: Distribution) -> None:
+    def finish(self, given: Distribution | None) -> None:
         """Have a message that was begun wait for the rest, if it is not over."""
+        if given is None:
+            return
         if self._unfinished is given:
             self._unfinished = None
         if not given.is_over:

@@ -5,12 +5,14 @@ loop does, in a coroutine that is run by hand. Where a `send` does wait, that co
 the connection that it waits for, and a new one goes on with the others: no publisher waits.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
+from asgi_rt.errors import HubError
 from asgi_rt.hub.cohort import Cohort, Seats
 from asgi_rt.hub.mailbox import Offer
 from asgi_rt.hub.message import MAX_WIRES, Encoding, Message
@@ -26,6 +28,8 @@ Waiting: TypeAlias = list[tuple[Subscription, Ticket]]
 # When a turn is long others have theirs, before a message to very many goes on to the rest of them.
 # So many are pushed before each look.
 _PUSHES_A_LOOK: Final = 64
+# Raised by a send before it has waited, the latter is not the cancellation of whoever publishes.
+_FAILURES: Final = (Exception, asyncio.CancelledError)
 _TAKEN: Final = frozenset({Offer.KEPT, Offer.REPLACED, Offer.MADE_ROOM})
 
 
@@ -171,8 +175,8 @@ class Distribution:
                 waits_for = next(step)
             except StopIteration:
                 return
-            except Exception as raised:
-                error = raised
+            except _FAILURES as raised:
+                error = _failure(raised)
             members = members or tuple(cohort.sends)
             rest = list(left)  # and what was begun will not go on with them
             members = members[len(members) - len(rest) - 1 :]
@@ -256,12 +260,12 @@ class Distribution:
             self._served = subscription
             try:
                 await subscription.server_send(wire)
-            except Exception as error:
+            except _FAILURES as error:
                 if self._served is not subscription:
                     raise
                 self._count_failed(subscription)
                 assert subscription.sink is not None
-                subscription.sink.fail(error)
+                subscription.sink.fail(_failure(error))
                 continue
             if self._served is not subscription:  # it waited: this is not the publisher's any more
                 return
@@ -325,6 +329,10 @@ def _joins(subscription: Subscription, turn_began_at: float) -> bool:
     if subscription.pushed_last_at != turn_began_at:
         return False
     return subscription.encode is not None and subscription.encode.joins
+
+
+def _failure(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else HubError("a send was cancelled by itself")
 
 
 def give_up(waiting: Waiting) -> None:

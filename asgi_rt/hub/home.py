@@ -75,11 +75,13 @@ class Home:
         self._thread = threading.get_ident()
         return True
 
-    def require_here_or_at_rest(self) -> None:
-        """Raise HubError where the event loop it is on runs, and not here."""
+    def require_here_or_at_rest(self) -> bool:
+        """Raise HubError where the event loop it is on runs, and not here; whether it runs here."""
         # Not by its thread: an event loop may go on in another than where it was used last.
-        if not self._is_here() and _is_running(self._loop):
+        is_here = self._is_here()
+        if not is_here and _is_running(self._loop):
             raise HubError(_CLOSED_ELSEWHERE)
+        return is_here
 
     def run_from_thread(
         self, function: Callable[[], Coroutine[Any, Any, T]], timeout: float | None

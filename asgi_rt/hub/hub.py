@@ -177,9 +177,13 @@ class Hub:
         if local.is_giving:
             local.give_nowait(message, self, partial(self.receive, message))
             return None
-        given: list[Distribution | None] = []
-        local.give_nowait(message, self, lambda: given.append(self._give(message, waiting)))
-        return given[0]
+        given: list[Distribution | None] = [None]
+        try:
+            local.give_nowait(message, self, lambda: given.append(self._give(message, waiting)))
+        except BaseException:
+            self._delivery.finish(given[-1])
+            raise
+        return given[-1]
 
     def _give(self, message: Message, waiting: Waiting | None) -> Distribution | None:
         self._tally.published += 1
@@ -231,7 +235,8 @@ class Hub:
         and must be quick. `origin` is the name that `exclude` knows it by. `close_code` is for
         WebSockets that the policy disconnects.
 
-        Raises ValueError for topics and bounds that are none, TypeError for values of other types.
+        Raises ValueError for topics and bounds that are none, TypeError for a policy, a filter, an
+        origin and a history that are of another type.
         """
         check_subscription(topics, history=history, choose=filter, origin=origin)
         return Subscription(
@@ -301,9 +306,7 @@ class Hub:
 
     def receive(self, message: Message) -> None:
         """A message has come that another hub, or this one, gave to the backplane."""
-        given = self._give(message, None)
-        if given is not None:
-            self._delivery.finish(given)
+        self._delivery.finish(self._give(message, None))
 
     def lose(self, patterns: Sequence[str]) -> None:
         """Messages may have been lost: tell those who are subscribed to these patterns."""
@@ -337,12 +340,14 @@ class Hub:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
-        self._is_open = False
         try:
-            await self._close_backplane()
+            self.close()
         finally:
-            self._is_entered = False
+            self._is_open = False
+            try:
+                await self._close_backplane()
+            finally:
+                self._is_entered = False
 
     async def _close_backplane(self) -> None:
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True) as scope:
@@ -355,19 +360,17 @@ class Hub:
 
         May be repeated. Raises HubError in a thread that is not the event loop's.
         """
-        self._home.require_here_or_at_rest()
+        is_here = self._home.require_here_or_at_rest()
         self._is_closed = True
-        if self.local is None:
-            self._finish_all()
+        finish = partial(self._finish, tuple(self._subscriptions.values()))
+        if self.local is not None and is_here:
+            self.local.do_in_turn(partial(self._delivery.close, finish))
         else:
-            self.local.do_in_turn(self._finish_all)
+            self._delivery.close(finish)
 
-    def _finish_all(self) -> None:
-        self._delivery.close(self._finish_each)
-
-    def _finish_each(self) -> None:
+    def _finish(self, subscriptions: Sequence[Subscription]) -> None:
         self._slow_log.say_rest()
-        for subscription in tuple(self._subscriptions.values()):
+        for subscription in subscriptions:
             subscription.finish()
 
     def health(self) -> Health:

@@ -157,6 +157,21 @@ async def test_a_subscriber_that_outlasts_a_hub_of_many_processes_leaves_nothing
     assert backplane.listeners == 0
 
 
+async def test_a_hub_whose_closing_is_interrupted_can_be_held_open_again(monkeypatch):
+    hub = Hub()
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        async with hub:
+            monkeypatch.setattr(hub, "close", interrupted)
+    monkeypatch.undo()
+    async with hub, hub.subscribe("a") as subscription:
+        await hub.publish("a", 1)
+        assert waiting(subscription) == [1]
+
+
 async def test_a_backplane_that_does_not_close_is_given_up(monkeypatch, caplog):
     monkeypatch.setattr(hub_module, "_CLOSE_SECONDS", 0.01)
     backplane = LaggingBackplane()

@@ -1,17 +1,21 @@
 """Hubs that share the backplane of one process: one order for all, whoever publishes meanwhile."""
 
-from contextlib import AsyncExitStack
+import gc
+import threading
+import weakref
+from contextlib import AsyncExitStack, suppress
 
 import anyio
 import pytest
 from anyio import wait_all_tasks_blocked
 from feeds.pushed import streamed
-from hub.reading import read, read_to_end, waiting
+from hub.reading import DEADLINE, read, read_to_end, waiting
 from sse.wire import on_asyncio_only
 
 from asgi_rt import sse_feed
 from asgi_rt.hub import Hub, Overflow, Published, turn
 from asgi_rt.hub.backplane.memory import MemoryBackplane
+from asgi_rt.hub.slow_log import SlowLog
 
 
 async def test_what_is_published_by_the_filters_of_several_hubs_has_one_order_for_all():
@@ -169,3 +173,110 @@ async def test_a_hub_that_is_closed_behind_what_was_published_gives_that_first()
     async with here.subscribe("a", filter=say_farewell), there.subscribe("a") as subscription:
         await here.publish("a", "question")
         assert await read_to_end(subscription) == ["question", "farewell"]
+
+
+async def test_an_interrupt_gets_out_of_hubs_that_answer_each_other_without_end():
+    backplane = MemoryBackplane()
+    hubs = [Hub(backplane=backplane) for _ in range(2)]
+
+    def answering(hub):
+        def answer(message):
+            counted.append(1)
+            if len(counted) % 100 == 0:
+                raise KeyboardInterrupt
+            assert len(counted) < 1000
+            hub.publish_nowait("a", "again")
+            return True
+
+        return answer
+
+    counted = []
+    async with (
+        hubs[0].subscribe("a", filter=answering(hubs[1])),
+        hubs[1].subscribe("a", filter=answering(hubs[0])),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            hubs[0].publish_nowait("a", "first")
+        assert len(counted) < 300
+
+
+async def publish_nowait(hub, topic, data):
+    hub.publish_nowait(topic, data)
+
+
+@on_asyncio_only
+@pytest.mark.parametrize("publish", [Hub.publish, publish_nowait], ids=["publish", "nowait"])
+async def test_an_interrupt_in_another_hub_leaves_no_message_half_given(publish, monkeypatch):
+    monkeypatch.setattr(turn, "TURN_SECONDS", 0.0)
+    backplane = MemoryBackplane()
+    here, there = Hub(backplane=backplane), Hub(backplane=backplane)
+
+    def interrupted(message):
+        raise KeyboardInterrupt
+
+    async with AsyncExitStack() as stack:
+        feeds = [sse_feed(here, "a") for _ in range(200)]
+        streams = [await stack.enter_async_context(streamed(each)) for each in feeds]
+        await stack.enter_async_context(there.subscribe("a", filter=interrupted))
+        await wait_all_tasks_blocked()
+        with pytest.raises(KeyboardInterrupt):
+            await publish(here, "a", "message")
+        await wait_all_tasks_blocked()
+        assert [stream.datas for stream in streams] == [["message"]] * 200
+
+
+def test_a_hub_at_rest_that_another_thread_closes_gives_out_nothing_of_others_there(monkeypatch):
+    backplane = MemoryBackplane()
+    here, there, unused = (Hub(backplane=backplane) for _ in range(3))
+    is_closing, may_close = threading.Event(), threading.Event()
+    threads = set()
+
+    class ClosesSlowly(SlowLog):
+        def say_rest(self):
+            is_closing.set()
+            may_close.wait(DEADLINE)
+
+    def note(_):
+        threads.add(threading.get_ident())
+        return True
+
+    async def publish():
+        async with here.subscribe("a", filter=note) as subscription:
+            there.publish_nowait("a", 1)
+            assert waiting(subscription) == [1]
+
+    monkeypatch.setattr(unused, "_slow_log", ClosesSlowly())
+    thread = threading.Thread(target=unused.close)
+    thread.start()
+    try:
+        assert is_closing.wait(DEADLINE)
+        anyio.run(publish)
+    finally:
+        may_close.set()
+        thread.join(DEADLINE)
+    assert threads == {threading.get_ident()}
+
+
+def test_an_error_in_a_filter_leaves_no_cycle():
+    class Marked:
+        pass
+
+    async def publish():
+        backplane = MemoryBackplane()
+        here, there = Hub(backplane=backplane), Hub(backplane=backplane)
+
+        def interrupted(message):
+            raise KeyboardInterrupt
+
+        async with there.subscribe("a", filter=interrupted), here.subscribe("a"):
+            marked = Marked()
+            watched = weakref.ref(marked)
+            with suppress(KeyboardInterrupt):
+                here.publish_nowait("a", 1)
+            return watched
+
+    gc.disable()
+    try:
+        assert anyio.run(publish)() is None
+    finally:
+        gc.enable()

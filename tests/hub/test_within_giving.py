@@ -1,10 +1,11 @@
 """What filters and encoders do to the hub while it gives a message is done when that is given."""
 
+import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
 from anyio import wait_all_tasks_blocked
-from feeds.pushed import streamed
+from feeds.pushed import PushedServer, streamed
 from hub.reading import read_to_end
 from sse.wire import on_asyncio_only
 
@@ -89,3 +90,54 @@ async def test_what_an_encoder_publishes_comes_behind_a_burst_that_is_given_earl
         look(hub)
         await wait_all_tasks_blocked()
         assert [stream.datas for stream in streams] == [["1", "2", "3", "4"]] * 2 + [["4"]]
+
+
+async def test_a_close_that_is_put_off_ends_those_who_were_there_then():
+    hub = Hub()
+    later = []
+
+    def reopen(_):
+        hub.close()
+        later.append(hub.subscribe("b"))
+        # What a filter cannot await does not wait here.
+        with pytest.raises(StopIteration):
+            hub.__aenter__().send(None)
+        later[0].start_nowait()
+        return True
+
+    async with hub.subscribe("a", filter=reopen) as first:
+        await hub.publish("a", 1)
+        assert await read_to_end(first) == [1]
+        assert not later[0].is_over
+        await hub.publish("b", 2)
+        assert (await anext(later[0])).data == 2
+        await later[0].aclose()
+        await hub.__aexit__(None, None, None)
+
+
+@on_asyncio_only
+async def test_a_send_that_is_cancelled_by_itself_ends_its_connection_and_no_other():
+    class Cancelled(PushedServer):
+        __module__ = "uvicorn.fake"
+
+        async def send(self, message):
+            if b"message" in message.get("body", b""):
+                raise asyncio.CancelledError
+            await super().send(message)
+
+    hub = Hub()
+    failing = Cancelled()
+    async with AsyncExitStack() as stack:
+        streams = [
+            await stack.enter_async_context(
+                streamed(sse_feed(hub, "a"), server, ends=server is failing)
+            )
+            for server in (PushedServer(), failing, PushedServer())
+        ]
+        await wait_all_tasks_blocked()
+        published = await hub.publish("a", "message")
+        assert (published.delivered, published.dropped) == (2, 1)
+        await wait_all_tasks_blocked()
+        assert [stream.datas for stream in streams] == [["message"], [], ["message"]]
+        assert failing.is_done
+    assert isinstance(failing.error, HubError)

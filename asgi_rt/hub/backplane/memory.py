@@ -4,6 +4,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -21,10 +22,10 @@ MAX_HISTORY_BYTES = 64 * 1024 * 1024
 # What a message takes beside its payload; short ones are to be bounded as well.
 _KEPT_BYTES: Final = 256
 # What was made of a message to send it is not in the bounds of history, and outlasts the sending so
-# that many who are slow, or come back at once, have it made once. With the newest of what is kept:
-# as many as several mailboxes hold, by their payloads.
+# that many who are slow, or come back at once, have it made once: with the newest of what is kept,
+# as many as several mailboxes hold, and so many bytes of them and of what was made.
 _RECENT_COUNT: Final = 4096
-_RECENT_BYTES: Final = 8 * 1024 * 1024
+_RECENT_BYTES: Final = 32 * 1024 * 1024
 
 
 class MemoryBackplane:
@@ -107,7 +108,7 @@ class MemoryBackplane:
                 size_bytes=len(message.payload),
                 now=time.monotonic(),
             )
-            self._recent.add(entry)
+            message.account = self._recent.add(entry)
         self._last_message_at = time.time()
         return others_listen or self._is_giving
 
@@ -138,18 +139,22 @@ class MemoryBackplane:
     def _go_on(self) -> None:
         if self._is_giving:
             return
-        error: BaseException | None = None
         try:
             self._is_giving = True
-            while self._steps:
-                try:
-                    self._steps.popleft()()
-                except BaseException as raised:
-                    error = error or raised  # it is not for those who come next
+            self._take_steps()
         finally:
             self._is_giving = False
-        if error is not None:
-            raise error
+
+    def _take_steps(self) -> None:
+        """Take all, whatever one raises; and then only those that are there, to come to an end."""
+        while self._steps:
+            try:
+                self._steps.popleft()()
+            except BaseException:
+                for _ in range(len(self._steps)):
+                    with suppress(BaseException):
+                        self._steps.popleft()()
+                raise
 
     def subscribe_nowait(self, listener: Listener, pattern: str) -> None:
         """See `subscribe`."""
