@@ -152,6 +152,7 @@ class MemoryBackplane:
                 self._steps.popleft()()
             except BaseException:
                 for _ in range(len(self._steps)):
+                    # The first error is raised below; a second one is not to cost others a message.
                     with suppress(BaseException):
                         self._steps.popleft()()
                 raise
