@@ -27,11 +27,14 @@ class Ticket:
 class Tickets:
     """Those who wait for one mailbox. One task at a time."""
 
-    __slots__ = ("_lost_last", "_waiting")
+    __slots__ = ("_dropped", "_lost_last", "_waiting")
 
     def __init__(self) -> None:
         self._lost_last = 0
+        # Those that were given up stay in their places until they are the first, or half of all: to
+        # look for each would take thousands that are cancelled together quadratic time.
         self._waiting: deque[Ticket] = deque()
+        self._dropped = 0
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -45,14 +48,25 @@ class Tickets:
 
     def discard(self, ticket: Ticket, mailbox: Mailbox[Message | Gap]) -> None:
         """Give up a message that still waits. Counted when its turn comes, and told there."""
-        index = self._waiting.index(ticket)
-        del self._waiting[index]
         _drop(ticket)
-        if index < len(self._waiting):
-            self._waiting[index].lost_before += ticket.lost_before + 1
-        else:
-            self._lost_last += ticket.lost_before + 1
+        self._dropped += 1
+        if 2 * self._dropped > len(self._waiting):
+            self._sweep()
         self.admit(mailbox)
+
+    def _sweep(self) -> None:
+        lost = 0
+        waiting: deque[Ticket] = deque()
+        for ticket in self._waiting:
+            lost += ticket.lost_before
+            if ticket.is_dropped:
+                lost += 1
+            else:
+                ticket.lost_before, lost = lost, 0
+                waiting.append(ticket)
+        self._lost_last += lost
+        self._waiting = waiting
+        self._dropped = 0
 
     def lose(self) -> None:
         """Give up a message behind all that wait."""
@@ -65,7 +79,10 @@ class Tickets:
             _lose(mailbox, ticket.lost_before)
             ticket.lost_before = 0
             message = ticket.message
-            if mailbox.offer(message, len(message.payload)) is Offer.FULL:
+            if ticket.is_dropped:
+                mailbox.lose()
+                self._dropped -= 1
+            elif mailbox.offer(message, len(message.payload)) is Offer.FULL:
                 return
             self._waiting.popleft().settled.set()
         _lose(mailbox, self._lost_last)
@@ -77,6 +94,7 @@ class Tickets:
             ticket = self._waiting.popleft()
             _lose(mailbox, ticket.lost_before + 1)
             _drop(ticket)
+        self._dropped = 0
         _lose(mailbox, self._lost_last)
         self._lost_last = 0
 
