@@ -26,8 +26,6 @@ Kind: TypeAlias = Literal["text", "json", "bytes"]
 _UNREAD: Final = object()
 MAX_WIRES: Final = 8
 """How many forms of a message are made once for all who ask for the same."""
-# What the values of a JSON document take, more or less, by its bytes.
-_READ_FACTOR: Final = 8
 _CURSOR: Final = re.compile(r"([!-~]{1,64})-(0|[1-9][0-9]{0,17})")
 
 
@@ -150,9 +148,10 @@ class Message:
             data = self.payload.decode("utf-8")
         if not self._is_stripped:
             self._data = data
-            self._count(
-                _READ_FACTOR * len(self.payload) if self.kind == "json" else getsizeof(data)
-            )
+            if self.kind != "json":
+                self._count(data)
+            elif self.account is not None:
+                self.account.grow(_size_when_read(self.payload))
         return data
 
     def wire(self, encode: "Callable[[Message], Any]") -> Any:
@@ -171,12 +170,12 @@ class Message:
             made = encode(self)
             if len(wires) < MAX_WIRES:
                 wires[encode] = made
-                self._count(_size_of(made))
+                self._count(made)
         return made
 
-    def _count(self, size_bytes: int) -> None:
-        if self.account is not None:
-            self.account.grow(size_bytes)
+    def _count(self, made: object) -> None:
+        if self.account is not None and made is not self.payload:
+            self.account.grow(made.nbytes if isinstance(made, memoryview) else getsizeof(made))
 
     def strip(self) -> None:
         """Keep nothing that is made of it: this may be kept for long, and few ask for it later."""
@@ -189,8 +188,10 @@ class Message:
         return f"<Message {self.topic!r} {self.kind} of {len(self.payload)} bytes, id {self.id}>"
 
 
-def _size_of(made: object) -> int:
-    return made.nbytes if isinstance(made, memoryview) else getsizeof(made)
+def _size_when_read(document: bytes) -> int:
+    """What the values of a JSON document take, more or less and rather more."""
+    values, names, objects, arrays = (document.count(sign) for sign in (b",", b":", b"{", b"["))
+    return len(document) + 56 * values + 64 * names + 150 * objects + 64 * arrays
 
 
 class Encoding(Protocol):

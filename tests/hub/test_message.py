@@ -5,6 +5,7 @@ import os
 import sys
 import weakref
 from pathlib import Path
+from sys import getsizeof
 
 import pytest
 from hypothesis import given
@@ -154,12 +155,48 @@ def test_what_is_made_and_kept_is_counted_once():
     assert [size // 1000 for size in sizes] == [3, 5, 1, 4]
 
 
-def test_what_json_holds_is_counted_by_its_bytes():
-    message = Message.of("topic", [0] * 500)
-    message.account = Counted()
+def size_of(value, seen):
+    """What a value takes, with all that it holds."""
+    if id(value) in seen:
+        return 0
+    seen.add(id(value))
+    parts = []
+    if isinstance(value, dict):
+        parts = [*value.keys(), *value.values()]
+    elif isinstance(value, list):
+        parts = value
+    return getsizeof(value) + sum(size_of(part, seen) for part in parts)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [{}] * 500,
+        [[]] * 500,
+        [{"a": 1}] * 500,
+        [0.5 + number for number in range(500)],
+        [f"{number}" for number in range(500)],
+        {f"k{number}": number * 1000 for number in range(500)},
+        [{"x": 1.5 + number, "y": [number], "name": "n" * 20} for number in range(500)],
+        "a text " * 500,
+        5,
+    ],
+    ids=lambda data: str(data)[:20],
+)
+def test_what_json_holds_is_counted_as_it_is_and_rather_as_more(data):
+    message = Message.of("topic", {"data": data})
+    message.account = account = Counted()
     for _ in range(3):
-        assert len(message.data) == 500
-    assert message.account.sizes == [8 * len(message.payload)]
+        assert message.data == {"data": data}
+    (counted,) = account.sizes
+    assert 0.8 * size_of(message.data, set()) <= counted <= 1000 + 5 * size_of(message.data, set())
+
+
+def test_what_is_the_payload_itself_is_not_counted_again():
+    message = Message.of("topic", b"bytes")
+    message.account = account = Counted()
+    assert message.data == message.wire(lambda message: message.payload) == b"bytes"
+    assert sum(account.sizes) == 0
 
 
 def test_what_is_not_kept_is_not_counted():

@@ -42,16 +42,28 @@ def test_the_newest_stays_however_large_it_is():
     assert retired == [0]
 
 
-def test_what_is_made_counts_from_the_next_on():
+def test_what_is_made_counts_at_once():
     retired = []
     recent = Recent(retired.append, max_count=100, max_bytes=10)
-    first = recent.add(entry_of(0))
-    second = recent.add(entry_of(1))
-    first.grow(5)
-    second.grow(50)
-    assert (retired, recent.size_bytes) == ([], 57)
-    recent.add(entry_of(2))
-    assert (retired, recent.size_bytes) == ([0, 1], 1)
+    accounts = [recent.add(entry_of(number)) for number in range(3)]
+    accounts[1].grow(6)
+    assert (retired, recent.size_bytes) == ([], 9)
+    accounts[0].grow(2)  # what is retired for it may be it
+    assert (retired, recent.size_bytes) == ([0], 8)
+    accounts[2].grow(50)
+    assert (retired, recent.size_bytes) == ([0, 1], 51)
+
+
+def test_who_holds_an_account_does_not_hold_what_is_recent():
+    recent = Recent(id, max_count=100, max_bytes=100)
+    entry = Watched("a", 1, 1, 1, 0.0)
+    watched = weakref.ref(entry)
+    recent.add(entry)
+    account = recent.add(entry_of(2))
+    del recent, entry
+    assert watched() is None  # without a search for cycles
+    account.grow(5)
+    assert account.size_bytes == 1
 
 
 def test_what_is_made_of_what_is_retired_does_not_count():
@@ -60,6 +72,16 @@ def test_what_is_made_of_what_is_retired_does_not_count():
     first.grow(3)
     recent.add(entry_of(1))
     first.grow(4)
+    assert recent.size_bytes == 1
+
+
+def test_what_is_made_of_what_was_dropped_elsewhere_does_not_count():
+    recent = Recent(id, max_count=100, max_bytes=100)
+    dropped = entry_of(0)
+    account = recent.add(dropped)
+    dropped.drop()
+    recent.add(entry_of(1))
+    account.grow(4)
     assert recent.size_bytes == 1
 
 
