@@ -28,7 +28,7 @@ _VARIABLES: Final = {
 """What servers read that do not read WEB_CONCURRENCY alone, as gunicorn and most platforms do. That
 is also what `asgi-rt run --workers` sets.
 """
-_RELOADING: Final = frozenset({"uvicorn", "fastapi"})
+_TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
 _MOST_DIGITS: Final = 6
 _logger = logging.getLogger("asgi_rt.hub")
 
@@ -57,10 +57,10 @@ def said_of_workers(
     """What says how many workers there are, and how many; None where nothing does.
 
     The command line goes before the environment, as it does for the servers; of two options the one
-    that comes later counts. With `--reload` uvicorn has one worker, whatever is said.
+    that comes later counts. Where uvicorn reloads it has one worker, whatever is said.
     """
     server = _server(arguments)
-    if server in _RELOADING and not {"--reload", "dev"}.isdisjoint(arguments):
+    if _reloads(server, environment, arguments):
         return None
     said = [(name, environment.get(name, "")) for name in _VARIABLES.get(server, (_VARIABLE,))]
     if server == "gunicorn":
@@ -72,6 +72,14 @@ def said_of_workers(
         if value.isdecimal() and len(value) <= _MOST_DIGITS
     ]
     return numbers[-1] if numbers else None
+
+
+def _reloads(server: str, environment: Mapping[str, str], arguments: Sequence[str]) -> bool:
+    if server == "fastapi" and "dev" in arguments[1:2]:
+        return "--no-reload" not in arguments
+    if server == "uvicorn" and environment.get("UVICORN_RELOAD", "").lower() in _TRUE:
+        return True
+    return server in ("uvicorn", "fastapi") and "--reload" in arguments
 
 
 def _split(line: str) -> list[str]:
