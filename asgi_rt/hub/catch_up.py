@@ -24,7 +24,7 @@ class CatchUp:
 
     __slots__ = (
         "_ahead",
-        "_begun_at",
+        "_is_ending",
         "_last",
         "_must_repeat",
         "_place",
@@ -43,10 +43,9 @@ class CatchUp:
         # Where to read on; None when nothing is left to read.
         self._place: Cursor | None = None
         self._must_repeat = False
-        # Where everybody else was when it began; None until that is known.
-        self._begun_at: int | None = None
-        # What comes after this position is not read.
-        self._last: int | None = None
+        self._is_ending = False
+        # What comes after this is not read; None while it is not ending, or does not know.
+        self._last: Cursor | None = None
         self.through: Cursor | None = None
         """Everything up to here is given by this, so it is not to be given again."""
         self.seen = 0
@@ -77,7 +76,6 @@ class CatchUp:
 
         `place` is where everybody else is.
         """
-        self._begun_at = None if place is None else place.position
         if after is not None:
             self._begin_behind(after, place)
             self.read_nowait(backplane)
@@ -88,7 +86,6 @@ class CatchUp:
         self, backplane: Backplane, place: Cursor | None, after: str | None, history: int
     ) -> None:
         """See `begin_nowait`. What is published meanwhile, as `seen` tells, is read as well."""
-        self._begun_at = None if place is None else place.position
         if after is not None:
             self._begin_behind(after, place)
         else:
@@ -96,10 +93,13 @@ class CatchUp:
             self._begin_with(newest, place)
         await self.read(backplane)
 
-    def end(self) -> None:
-        """Read what has been published by now, and nothing that comes later."""
-        if self._begun_at is not None:
-            self._last = max(self._begun_at, self.seen)
+    def end(self, place: Cursor | None) -> None:
+        """Read what has been published by now, and nothing that comes later.
+
+        `place` is where everybody else is; None to ask the backplane for it when reading on.
+        """
+        self._is_ending = True
+        self._last = place
 
     def lose(self) -> None:
         """Messages may have been lost that were not read yet: what is being read may lack them."""
@@ -115,7 +115,7 @@ class CatchUp:
 
     def read_nowait(self, backplane: MemoryBackplane) -> None:
         """Read on, where that takes no wait."""
-        if self._place is not None:
+        if self._place is not None and not self._is_through(self._place):
             self._must_repeat = False
             page = backplane.history_nowait(self._topics, self._place, limit=_PAGE)
             self._take_in(self._place, page)
@@ -123,11 +123,26 @@ class CatchUp:
     async def read(self, backplane: Backplane) -> None:
         """Read on. Cancelling it loses nothing."""
         place = self._place
-        if place is not None:
+        if place is None:
+            return
+        if self._is_ending and self._last is None:
+            self._last = await backplane.cursor()
+        if not self._is_through(place):
             self._must_repeat = False
             page = await backplane.history(self._topics, place, limit=_PAGE)
             if self._place is place:
                 self._take_in(place, page)
+
+    def _is_through(self, place: Cursor) -> bool:
+        """Whether all is read up to where it is to end; then nothing is left."""
+        if not self._ends_at(place):
+            return False
+        self.through, self._place = place, None
+        return True
+
+    def _ends_at(self, place: Cursor) -> bool:
+        last = self._last
+        return last is not None and last.epoch == place.epoch and last.position <= place.position
 
     def _begin_behind(self, after: str, newest: Cursor | None) -> None:
         self._place = parse_cursor(after)
@@ -138,7 +153,7 @@ class CatchUp:
 
     def _begin_with(self, newest: list[Message], place: Cursor | None) -> None:
         """Begin with these messages, and read on behind a place, and behind the last of them."""
-        self._ahead.extend(message for message in newest if self._wants(message))
+        self._ahead.extend([message for message in newest if self._wants(message)])
         if place is not None and newest:
             place = Cursor(place.epoch, max(place.position, newest[-1].position))
         self._go_on_behind(place)
@@ -150,14 +165,14 @@ class CatchUp:
             self._ahead.append(page)
             self._go_on_behind(None if page.id is None else parse_cursor(page.id))
             return
-        last, items = self._last, page.items
-        if last is not None:
-            items = [message for message in items if message.position <= last]
-        self._ahead.extend(message for message in items if self._wants(message))
-        self.through = Cursor(place.epoch, page.through)
+        items = [message for message in page.items if self._wants(message)]
+        last = self._last  # a filter may just have closed the hub
+        if last is not None and last.epoch == place.epoch:
+            items = [message for message in items if message.position <= last.position]
+        self._ahead.extend(items)
+        self.through = through = Cursor(place.epoch, page.through)
         is_last = page.is_last and self.seen <= page.through and not self._must_repeat
-        is_last = is_last or (last is not None and page.through >= last)
-        self._place = None if is_last else self.through
+        self._place = None if is_last or self._ends_at(through) else through
 
     def _go_on_behind(self, place: Cursor | None) -> None:
         """Read on behind a place, if something came after it meanwhile."""

@@ -234,7 +234,8 @@ class Subscription(Pushed):
         """End when what waits was given."""
         self._is_finishing = True
         if self._catch_up is not None:
-            self._catch_up.end()
+            local = self._registry.local
+            self._catch_up.end(None if local is None else local.cursor_nowait())
         self._ring()
 
     # What comes next

@@ -9,11 +9,13 @@ import anyio.to_thread
 import pytest
 import trio
 from anyio.lowlevel import checkpoint
-from hub.reading import DEADLINE, waiting
+from hub.lagging_backplane import LaggingBackplane
+from hub.reading import DEADLINE, read_to_end, waiting
 
 from asgi_rt.errors import HubError
-from asgi_rt.hub import Gap, Hub, Overflow, turn
+from asgi_rt.hub import Gap, History, Hub, Overflow, turn
 from asgi_rt.hub.backplane import MemoryBackplane
+from asgi_rt.hub.message import Message
 from asgi_rt.hub.presence import Presence
 
 
@@ -268,3 +270,45 @@ async def test_what_is_lost_between_two_publishers_that_wait_is_told_between_the
         assert told == ["1", "2", 1, "4"]
         counters = subscription.counters
         assert (counters.published, counters.delivered, counters.dropped) == (4, 3, 1)
+
+
+async def test_who_begins_to_read_history_while_the_hub_is_closed_comes_to_an_end(monkeypatch):
+    backplane = LaggingBackplane(history=History(max_count=None))
+    hub = Hub(backplane=backplane)
+    cursor, history = backplane.cursor, backplane.history
+    pages = []
+
+    async def close():
+        hub.close()
+        return await cursor()
+
+    async def read_page(*arguments, **options):
+        for _ in range(80):  # more than a page has
+            backplane.memory.publish_nowait(Message.of("a", "later"))
+        pages.append(await history(*arguments, **options))
+        assert len(pages) < 50
+        return pages[-1]
+
+    monkeypatch.setattr(backplane, "cursor", close)
+    monkeypatch.setattr(backplane, "history", read_page)
+    async with hub:
+        first = str(await cursor())
+        for number in range(200):
+            await hub.publish("a", number)
+        async with hub.subscribe("a", after=first) as subscription:
+            assert await read_to_end(subscription) == list(range(200))
+
+
+async def test_who_reads_history_when_the_hub_is_closed_has_what_is_under_way_to_it_too():
+    backplane = LaggingBackplane(history=History(max_count=None))
+    hub = Hub(backplane=backplane)
+    async with hub:
+        backplane.hold()
+        first = await hub.publish("a", 0)
+        for number in range(1, 100):
+            await hub.publish("a", number)
+        async with hub.subscribe("a", after=first.id) as subscription:
+            for number in range(100, 200):
+                await hub.publish("a", number)
+            hub.close()
+            assert await read_to_end(subscription) == list(range(1, 200))
