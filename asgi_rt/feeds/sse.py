@@ -7,10 +7,11 @@ from asgi_rt.asgi import Receive, Scope, Send
 from asgi_rt.feeds.event_source import EventSource
 from asgi_rt.feeds.wire import framing_by, framing_named
 from asgi_rt.http.request import Request
+from asgi_rt.hub.filtering import Filter
 from asgi_rt.hub.hub import MAX_BYTES, MAX_MESSAGES, Hub
 from asgi_rt.hub.mailbox import Overflow
 from asgi_rt.hub.message import Message
-from asgi_rt.hub.subscription import Filter, Subscription
+from asgi_rt.hub.subscription import Subscription
 from asgi_rt.sse.stream import EventStream
 
 __all__ = ["HubStream", "sse_feed"]

@@ -8,11 +8,19 @@ from typing import Any, Final
 import anyio
 
 from asgi_rt.errors import WebSocketClosed
-from asgi_rt.feeds.wire import envelope, envelope_of_cursor, envelope_of_gap, plain, sends
+from asgi_rt.feeds.wire import (
+    cancelling_nobody,
+    envelope,
+    envelope_of_cursor,
+    envelope_of_gap,
+    plain,
+    sends,
+)
+from asgi_rt.hub.filtering import Filter
 from asgi_rt.hub.hub import MAX_BYTES, MAX_MESSAGES, Hub
 from asgi_rt.hub.mailbox import Overflow
 from asgi_rt.hub.message import Cursor, Gap, Message
-from asgi_rt.hub.subscription import Filter, Subscription
+from asgi_rt.hub.subscription import Subscription
 from asgi_rt.websocket.closing import CRASHED, check_code
 from asgi_rt.websocket.connection import WebSocket
 from asgi_rt.websocket.pusher import Pusher
@@ -213,4 +221,6 @@ def attach(
         origin=origin,
         close_code=close_code,
     )
-    return Attachment(ws, subscription, encode or (envelope if envelopes else plain))
+    if encode is None:
+        return Attachment(ws, subscription, envelope if envelopes else plain)
+    return Attachment(ws, subscription, cancelling_nobody(encode))

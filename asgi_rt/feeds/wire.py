@@ -1,11 +1,13 @@
 """Messages as they stand on the wire, made once for all clients who get the same."""
 
+from asyncio import CancelledError
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Final, TypeAlias
 
 from asgi_rt.codec import dump_json
+from asgi_rt.errors import HubError
 from asgi_rt.hub.message import Gap, Message
 from asgi_rt.sse.framing import Event, encode, encode_item
 from asgi_rt.websocket.connection import require
@@ -13,6 +15,7 @@ from asgi_rt.websocket.connection import require
 __all__ = [
     "Framing",
     "bodies",
+    "cancelling_nobody",
     "envelope",
     "envelope_of_cursor",
     "envelope_of_gap",
@@ -35,6 +38,22 @@ def _text(message: Message) -> str:
     return raw.decode("utf-8")
 
 
+@lru_cache(maxsize=_KNOWN)
+def cancelling_nobody(encode: Callable[[Message], Any]) -> Callable[[Message], Any]:
+    """That, where it fails if it asks for the result of what was cancelled; the same each time.
+
+    Else that would pass for the cancellation of whoever sends, or publishes.
+    """
+
+    def made(message: Message) -> Any:
+        try:
+            return encode(message)
+        except CancelledError as error:
+            raise HubError("what encodes a message asked for what was cancelled") from error
+
+    return made
+
+
 # Cached, as it is by the function that wire forms are shared between subscribers.
 @lru_cache(maxsize=_KNOWN)
 def framing_named(event: str | None) -> Framing:
@@ -54,6 +73,8 @@ def framing_by(make: Callable[[Message], Any]) -> Framing:
     None is data as well: JSON's null. An Event without an id gets the message's, by which a client
     can resume; frames stay the same.
     """
+
+    make = cancelling_nobody(make)
 
     def frame(message: Message) -> bytes:
         made = make(message)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import anyio.lowlevel
 
@@ -54,13 +55,27 @@ class Delivery:
             return None
         self._is_giving = True
         try:
-            if self._next:  # an interrupt has left it
-                self._give_next()
-            given = self._give(message, audience, waiting)
-            self._give_next()
+            given = self._give_in_turn(message, audience, waiting)
         finally:
             self._is_giving = False
             self._close_late()
+        return given
+
+    def _give_in_turn(
+        self, message: Message, to: Audience[Subscription], waiting: Waiting | None
+    ) -> Distribution:
+        try:
+            if self._next:  # an interrupt has left it
+                try:
+                    self._give_next()
+                except BaseException:
+                    self._give(message, to, waiting)
+                    raise
+            given = self._give(message, to, waiting)
+            self._give_next()
+        except BaseException:
+            self._finish_last()  # nobody will go on with it
+            raise
         return given
 
     async def go_on(self, given: Distribution) -> None:
@@ -111,8 +126,10 @@ class Delivery:
         """Give something out, and after it what is published while that is being done."""
         self._is_giving = True
         try:
-            give()
-            self._give_next()
+            try:
+                give()
+            finally:
+                self._give_next()
         finally:
             self._is_giving = False
             self._close_late()
@@ -120,48 +137,78 @@ class Delivery:
     def _close_late(self) -> None:
         finish, self._finish = self._finish, None
         if finish is not None:
-            self._guarded(self._settle)
-            finish()
+            try:
+                self._guarded(self._settle)
+            finally:
+                finish()
 
     def _settle(self) -> None:
-        self._end_burst()
-        if self._unfinished is not None:
-            self._unfinished.finish()
-            self._unfinished = None
+        try:
+            self._end_burst()
+        finally:
+            self._finish_last()
+
+    def _finish_last(self) -> None:
+        """Have the message that others are still given wait for them."""
+        unfinished, self._unfinished = self._unfinished, None
+        if unfinished is not None:
+            unfinished.finish()
 
     def _end_burst(self) -> None:
         burst, self._burst = self._burst, None
         if burst is not None:
             held = Distribution(burst.messages, burst.held, None, self._turn, None, joins=False)
-            held.push()
-            held.finish()
+            try:
+                held.push()
+            finally:
+                held.finish()
 
     def _give_next(self) -> None:
+        """Give all that is next; after an interrupt only what is there then, to come to an end."""
         while self._next:
+            try:
+                self._give_one_more()
+            except BaseException:
+                for _ in range(len(self._next)):
+                    # The first is raised below; a second one is not to cost others a message.
+                    with suppress(BaseException):
+                        self._give_one_more()
+                raise
+
+    def _give_one_more(self) -> None:
+        try:
             self._give(*self._next.popleft(), None)
-            if self._unfinished is not None:
-                self._unfinished.finish()
-                self._unfinished = None
+        finally:
+            self._finish_last()
 
     def _give(
         self, message: Message, to: Audience[Subscription], waiting: Waiting | None
     ) -> Distribution:
-        if self._unfinished is not None:
-            self._unfinished.finish()
-            self._unfinished = None
+        given: Distribution | None = None
+        try:
+            given = self._begin(message, to, waiting)
+            given.push()
+        except BaseException:  # it is not for those who come next
+            given = given or Distribution([message], to.ordered, None, self._turn, waiting)
+            given.finish()
+            raise
+        if not given.is_over:
+            self._unfinished = given
+        return given
+
+    def _begin(
+        self, message: Message, to: Audience[Subscription], waiting: Waiting | None
+    ) -> Distribution:
+        """Have all that was published before it out of its way."""
+        self._finish_last()
         is_first = self._turn.begin()
         audience = to.ordered
         follows = not is_first and audience is self._audience and Burst.pays(message, audience)
         self._audience = audience
         if not follows:
             self._end_burst()
-            given = Distribution([message], audience, to.seats, self._turn, waiting)
-        else:
-            given = self._give_in_burst(message, audience, waiting)
-        given.push()
-        if not given.is_over:
-            self._unfinished = given
-        return given
+            return Distribution([message], audience, to.seats, self._turn, waiting)
+        return self._give_in_burst(message, audience, waiting)
 
     def _give_in_burst(
         self, message: Message, audience: Sequence[Subscription], waiting: Waiting | None

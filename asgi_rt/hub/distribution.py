@@ -5,7 +5,6 @@ loop does, in a coroutine that is run by hand. Where a `send` does wait, that co
 the connection that it waits for, and a new one goes on with the others: no publisher waits.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from asgi_rt.errors import HubError
 from asgi_rt.hub.cohort import Cohort, Seats
+from asgi_rt.hub.filtering import FAILURES
 from asgi_rt.hub.mailbox import Offer
 from asgi_rt.hub.message import MAX_WIRES, Encoding, Message
 from asgi_rt.hub.outcome import Published
@@ -28,8 +28,6 @@ Waiting: TypeAlias = list[tuple[Subscription, Ticket]]
 # When a turn is long others have theirs, before a message to very many goes on to the rest of them.
 # So many are pushed before each look.
 _PUSHES_A_LOOK: Final = 64
-# Raised by a send before it has waited, the latter is not the cancellation of whoever publishes.
-_FAILURES: Final = (Exception, asyncio.CancelledError)
 _TAKEN: Final = frozenset({Offer.KEPT, Offer.REPLACED, Offer.MADE_ROOM})
 
 
@@ -45,6 +43,7 @@ class Distribution:
         "_audience_size",
         "_disconnected",
         "_dropped",
+        "_interrupt",
         "_joins",
         "_left",
         "_messages",
@@ -79,6 +78,8 @@ class Distribution:
         # Not kept with the message, which may outlast this by hours.
         self._wires: dict[Encoding, dict[str, Any]] = {}
         self._served: Subscription | None = None
+        # What was raised for the publisher while others were still to be given it.
+        self._interrupt: BaseException | None = None
         # Those who are, are not counted one by one: that would be a tenth of what they take here.
         self._not_pushed = 0
         self._queued = 0
@@ -130,7 +131,16 @@ class Distribution:
             seats.risen = None
         self._left = iter(left)
         self.is_over = not left
+        self._raise_interrupt()
         return len(left) < self._audience_size
+
+    def _raise_interrupt(self) -> None:
+        interrupt, self._interrupt = self._interrupt, None
+        if interrupt is not None:
+            try:
+                raise interrupt
+            finally:
+                del interrupt  # its traceback knows this frame
 
     def _serve(self, seats: Seats[Subscription]) -> list[Subscription]:
         """Push to one cohort after another; who is left."""
@@ -175,8 +185,10 @@ class Distribution:
                 waits_for = next(step)
             except StopIteration:
                 return
-            except _FAILURES as raised:
+            except BaseException as raised:
                 error = _failure(raised)
+                if not isinstance(raised, FAILURES):
+                    self._interrupt = raised
             members = members or tuple(cohort.sends)
             rest = list(left)  # and what was begun will not go on with them
             members = members[len(members) - len(rest) - 1 :]
@@ -204,7 +216,19 @@ class Distribution:
         return [member for member in members if member in cohort.sends]
 
     def finish(self) -> None:
-        """Have it wait for all who are left: what comes next is to come after it."""
+        """Have it wait for all who are left: what comes next is to come after it.
+
+        That is so whatever their filters raise, of which the first is raised here.
+        """
+        try:
+            self._finish()
+        except BaseException:
+            while not self.is_over:
+                with suppress(BaseException):
+                    self._finish()
+            raise
+
+    def _finish(self) -> None:
         message = self._messages[0]
         for subscription in self._left:
             if subscription.wants(message):
@@ -248,9 +272,11 @@ class Distribution:
             if subscription.encode is not encode:
                 try:
                     wire = self._wire(subscription.encode)
-                except Exception:  # raised again where it is that connection's alone
+                except BaseException as error:  # raised again where it is that connection's alone
                     self._offer(subscription)
-                    continue
+                    if isinstance(error, FAILURES):
+                        continue
+                    raise
                 encode = subscription.encode
                 # What makes it may have sent something, or ended the connection.
                 if not subscription.is_pushable:
@@ -260,13 +286,15 @@ class Distribution:
             self._served = subscription
             try:
                 await subscription.server_send(wire)
-            except _FAILURES as error:
+            except BaseException as error:
                 if self._served is not subscription:
                     raise
                 self._count_failed(subscription)
                 assert subscription.sink is not None
                 subscription.sink.fail(_failure(error))
-                continue
+                if isinstance(error, FAILURES):
+                    continue
+                raise
             if self._served is not subscription:  # it waited: this is not the publisher's any more
                 return
             subscription.pushed += count
@@ -332,7 +360,9 @@ def _joins(subscription: Subscription, turn_began_at: float) -> bool:
 
 
 def _failure(error: BaseException) -> Exception:
-    return error if isinstance(error, Exception) else HubError("a send was cancelled by itself")
+    if isinstance(error, Exception):
+        return error
+    return HubError(f"a send raised {type(error).__name__} by itself")
 
 
 def give_up(waiting: Waiting) -> None:

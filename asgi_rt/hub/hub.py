@@ -17,6 +17,7 @@ from asgi_rt.hub.backplane.protocol import Backplane, Health
 from asgi_rt.hub.checks import check_subscription, checked_message
 from asgi_rt.hub.delivery import Delivery
 from asgi_rt.hub.distribution import Distribution, Waiting, give_up, wait_for_room
+from asgi_rt.hub.filtering import Filter
 from asgi_rt.hub.history import History
 from asgi_rt.hub.home import Home
 from asgi_rt.hub.interests import Interests
@@ -25,7 +26,7 @@ from asgi_rt.hub.message import Message
 from asgi_rt.hub.outcome import HubSnapshot, Published, TopicSnapshot
 from asgi_rt.hub.routes import Routes
 from asgi_rt.hub.slow_log import SlowLog
-from asgi_rt.hub.subscription import Filter, Subscription
+from asgi_rt.hub.subscription import Subscription
 from asgi_rt.hub.tally import Tally
 from asgi_rt.hub.topics import check_topic
 from asgi_rt.hub.workers import warn_of_workers
@@ -101,9 +102,10 @@ class Hub:
         some.
 
         Waits for no client but those who asked for that by `Overflow.BLOCK`; cancelled in such a
-        wait, everybody else has it already. Raises ValueError for a topic that is none, a key of
-        more than 255 characters and a message that is too large, TypeError for data that cannot be
-        made JSON, HubError on another event loop or after `close`, and BackplaneError.
+        wait, everybody else has it already. Raises ValueError for a topic that is none, a message
+        that is too large and a key or an origin of more than 255 characters, TypeError for data
+        that cannot be made JSON, HubError on another event loop or after `close`, and
+        BackplaneError.
         """
         message = self._message(topic, data, key, exclude)
         if self.local is None:
@@ -235,8 +237,8 @@ class Hub:
         and must be quick. `origin` is the name that `exclude` knows it by. `close_code` is for
         WebSockets that the policy disconnects.
 
-        Raises ValueError for topics and bounds that are none, TypeError for a policy, a filter, an
-        origin and a history that are of another type.
+        Raises ValueError for topics and bounds that are none and for an origin of more than 255
+        characters, TypeError for a policy, a filter, an origin and a history of another type.
         """
         check_subscription(topics, history=history, choose=filter, origin=origin)
         return Subscription(

@@ -1,15 +1,13 @@
 """One subscriber: what it is to get, and what waits for it."""
 
-import logging
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 import anyio
 import anyio.lowlevel
 
 from asgi_rt.errors import HubError
 from asgi_rt.hub.catch_up import CatchUp
+from asgi_rt.hub.filtering import FAILURES, Filter, lets_through, log_failure
 from asgi_rt.hub.mailbox import Lost, Mailbox, MailboxCounters, Offer, Overflow
 from asgi_rt.hub.message import Cursor, Gap, Message
 from asgi_rt.hub.outcome import SubscriptionSnapshot
@@ -17,14 +15,11 @@ from asgi_rt.hub.pushed import Pushed
 from asgi_rt.hub.registry import Registry, Sink
 from asgi_rt.hub.tickets import Ticket, Tickets
 
-__all__ = ["Filter", "Subscription"]
-
-Filter: TypeAlias = Callable[[Message], bool]
+__all__ = ["Subscription"]
 
 # How many are given to who iterates before others have their turn.
 _TAKEN_IN_ONE_GO: Final = 64
 _LOSES: Final = frozenset({Offer.MADE_ROOM, Offer.DROPPED})
-_logger = logging.getLogger("asgi_rt.hub")
 
 
 class Subscription(Pushed):
@@ -330,12 +325,11 @@ class Subscription(Pushed):
         if self.filter is None:
             return True
         try:
-            return bool(self.filter(message))
-        except Exception:
+            return lets_through(self.filter, message)
+        except FAILURES:
             self.filter_errors += 1
             if self.filter_errors == 1:
-                with suppress(Exception):  # a handler's, which would have others miss the message
-                    _logger.exception("the filter of %s failed: the message is not for it", self.id)
+                log_failure(self.id)
             return False
 
     def offer(self, message: Message) -> Offer:

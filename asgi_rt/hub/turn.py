@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import anyio.lowlevel
 
-__all__ = ["TURN_SECONDS", "Turn"]
+__all__ = ["TURN_SECONDS", "Turn", "call_soon"]
 
 TURN_SECONDS: Final = 0.01
 """How much of the processor's time one task may publish for before others have their turn.
@@ -52,13 +52,7 @@ class Turn:
         self._messages_left = _MESSAGES
         self.began_at = _clock()
         self._long_at = _processor_time() + TURN_SECONDS
-        try:
-            asyncio.get_running_loop().call_soon(self._close)
-        except RuntimeError:
-            if (trio_token := _trio_token()) is None:
-                return True
-            trio_token.run_sync_soon(self._close)
-        self._is_open = True
+        self._is_open = call_soon(self._close)
         return True
 
     def _close(self) -> None:
@@ -69,6 +63,17 @@ class Turn:
     def is_long(self) -> bool:
         """Whether others are to have their turn now."""
         return self._messages_left <= 0 or _processor_time() >= self._long_at
+
+
+def call_soon(function: Callable[[], None]) -> bool:
+    """Have the event loop call a function when this turn is over; whether there is one."""
+    try:
+        asyncio.get_running_loop().call_soon(function)
+    except RuntimeError:
+        if (trio_token := _trio_token()) is None:
+            return False
+        trio_token.run_sync_soon(function)
+    return True
 
 
 def _trio_token() -> Any:

@@ -1,5 +1,6 @@
 """A hub's topics on a WebSocket: what the client is sent, and what the handler may do meanwhile."""
 
+import asyncio
 import base64
 import gc
 
@@ -94,16 +95,17 @@ def test_there_is_one_way_to_encode():
         attach(None, Hub(), "a", envelopes=True, encode=str)
 
 
-def fails_at_2(message):
-    if message.data == "2":
-        raise ValueError("no 2")
-    return message.data
-
-
 @kinds
 @pytest.mark.parametrize("turns", [False, True])
-async def test_an_encode_that_raises_closes_only_that_connection(kind, turns):
+@pytest.mark.parametrize("raised", [ValueError, asyncio.CancelledError])
+async def test_an_encode_that_raises_closes_only_that_connection(kind, turns, raised):
     hub = Hub()
+
+    def fails_at_2(message):
+        if message.data == "2":
+            raise raised
+        return message.data
+
     app = App()
 
     @app.websocket("/failing")

@@ -1,5 +1,6 @@
 """Messages as they stand on the wire, made once for all who get the same."""
 
+import asyncio
 import base64
 import json
 
@@ -7,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgi_rt.errors import HubError
 from asgi_rt.feeds.wire import (
     bodies,
+    cancelling_nobody,
     envelope,
     envelope_of_cursor,
     envelope_of_gap,
@@ -140,3 +143,13 @@ def test_whole_frames_may_be_given_as_bytes(kind, epoch):
 def test_whatever_else_is_given_is_the_data_of_an_event(value, epoch, id):  # noqa: A002 - the field's name
     made = decoded(framing_by(lambda made: value)(message("x", epoch=epoch)))
     assert (made.data if value == "" else json.loads(made.data), made.id) == (value, id)
+
+
+def test_what_asks_for_what_was_cancelled_fails():
+    def ask(message):
+        raise asyncio.CancelledError
+
+    for encode in (cancelling_nobody(ask), framing_by(ask)):
+        with pytest.raises(HubError, match="cancelled"):
+            encode(message("x"))
+    assert cancelling_nobody(ask) is cancelling_nobody(ask)

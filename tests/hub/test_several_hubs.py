@@ -280,3 +280,73 @@ def test_an_error_in_a_filter_leaves_no_cycle():
         assert anyio.run(publish)() is None
     finally:
         gc.enable()
+
+
+def after_an_interrupt(data):
+    """A filter that is interrupted by the message 1, and one that answers it."""
+
+    def interrupted(message):
+        if message.data == 1:
+            raise KeyboardInterrupt
+        return True
+
+    def answering(hub):
+        def answer(message):
+            if message.data == 1:
+                hub.publish_nowait("a", data)
+            return True
+
+        return answer
+
+    return interrupted, answering
+
+
+async def test_what_an_interrupt_leaves_is_given_without_another_message():
+    backplane = MemoryBackplane()
+    here, there, behind = (Hub(backplane=backplane) for _ in range(3))
+    interrupted, answering = after_an_interrupt(2)
+    async with (
+        here.subscribe("a") as subscription,
+        there.subscribe("a", filter=interrupted),
+        behind.subscribe("a", filter=answering(here)),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            here.publish_nowait("a", 1)
+        assert await read(subscription, 2) == [1, 2]
+
+
+async def test_nothing_overtakes_what_an_interrupt_leaves_though_all_others_are_gone():
+    backplane = MemoryBackplane()
+    here, there, behind = (Hub(backplane=backplane) for _ in range(3))
+    interrupted, answering = after_an_interrupt(2)
+    async with here.subscribe("a") as subscription:
+        async with (
+            there.subscribe("a", filter=interrupted),
+            behind.subscribe("a", filter=answering(here)),
+        ):
+            with pytest.raises(KeyboardInterrupt):
+                here.publish_nowait("a", 1)
+            first = subscription.take()
+        async with here.subscribe("a", after=first.id) as resumed:
+            here.publish_nowait("a", 3)
+            here.publish_nowait("a", 4)
+            assert waiting(resumed) == waiting(subscription) == [2, 3, 4]
+
+
+async def test_a_hub_that_is_closed_behind_an_interrupt_ends():
+    backplane = MemoryBackplane()
+    here, there, behind = (Hub(backplane=backplane) for _ in range(3))
+    interrupted, _ = after_an_interrupt(None)
+
+    def close(message):
+        here.close()
+        return True
+
+    async with (
+        here.subscribe("a") as subscription,
+        there.subscribe("a", filter=interrupted),
+        behind.subscribe("a", filter=close),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            here.publish_nowait("a", 1)
+        assert await read_to_end(subscription) == [1]

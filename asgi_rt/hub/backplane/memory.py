@@ -15,6 +15,7 @@ from asgi_rt.hub.home import Home
 from asgi_rt.hub.message import Cursor, Gap, Message, parse_cursor
 from asgi_rt.hub.recent import Recent
 from asgi_rt.hub.topics import PatternTree
+from asgi_rt.hub.turn import call_soon
 
 __all__ = ["MemoryBackplane"]
 
@@ -110,7 +111,7 @@ class MemoryBackplane:
             )
             message.account = self._recent.add(entry)
         self._last_message_at = time.time()
-        return others_listen or self._is_giving
+        return others_listen or self._is_giving or bool(self._steps)
 
     @property
     def is_giving(self) -> bool:
@@ -144,9 +145,11 @@ class MemoryBackplane:
             self._take_steps()
         finally:
             self._is_giving = False
+            if self._steps:  # after an error: not to wait for who publishes next
+                call_soon(self._go_on)
 
     def _take_steps(self) -> None:
-        """Take all, whatever one raises; and then only those that are there, to come to an end."""
+        """Take all; where one raises only those that are there then, to come to an end."""
         while self._steps:
             try:
                 self._steps.popleft()()
