@@ -125,7 +125,8 @@ def watch_signals(drain: Drain) -> Generator[None, None, None]:
         yield
         return
     begin_soon = _SignalBridge(drain.begin)
-    previous = {number: _chain(number, begin_soon) for number in _SIGNALS}
+    came_before: set[int] = set()
+    previous = {number: _chain(number, begin_soon, came_before) for number in _SIGNALS}
     try:
         yield
     finally:
@@ -143,10 +144,8 @@ class _SignalBridge:
         self._func = func
         self._token: Any = anyio.lowlevel.current_token()
         self._is_open = True
-        self.was_called = False
 
     def __call__(self) -> None:
-        self.was_called = True
         if not self._is_open:
             return
         native = self._token.native_token
@@ -157,18 +156,22 @@ class _SignalBridge:
         self._is_open = False
 
 
-def _chain(number: signal.Signals, begin_soon: _SignalBridge) -> tuple[Any, Any]:
+def _chain(
+    number: signal.Signals, begin_soon: _SignalBridge, came_before: set[int]
+) -> tuple[Any, Any]:
     theirs = signal.getsignal(number)
 
     def handle(received: int, frame: FrameType | None) -> None:
-        is_repeated = begin_soon.was_called
+        is_repeated = bool(came_before)
+        is_asked_again = received == signal.SIGINT and received in came_before
+        came_before.add(received)
         begin_soon()
         forwarded = received
-        if received == signal.SIGTERM and _is_uvicorn(theirs):
+        if _is_uvicorn(theirs):
             # See docs/decisions/0002-exit-status.md: uvicorn dies of a SIGTERM it has already
             # obeyed. Asked by SIGINT it goes down the same way and exits 0. A second SIGINT would
-            # cut the grace off, and a worker that had Ctrl-C's gets a SIGTERM as well.
-            if is_repeated:
+            # cut the grace off, and of Ctrl-C a worker gets a SIGINT and a SIGTERM, in any order.
+            if is_repeated and not is_asked_again:
                 return
             forwarded = signal.SIGINT
         if callable(theirs):

@@ -169,14 +169,24 @@ async def test_uvicorn_is_asked_by_sigint_once_so_that_it_exits_with_0(handlers)
     assert server.calls == [signal.SIGINT]
 
 
-async def test_uvicorn_gets_one_sigint_where_a_sigterm_follows_on_it(handlers):
-    """Ctrl-C reaches every worker, and then their supervisor terminates them."""
+@pytest.mark.parametrize(
+    ("received", "count"),
+    [
+        ((signal.SIGINT, signal.SIGTERM), 1),
+        ((signal.SIGTERM, signal.SIGINT), 1),
+        ((signal.SIGTERM, signal.SIGINT, signal.SIGTERM), 1),
+        ((signal.SIGTERM, signal.SIGINT, signal.SIGINT), 2),
+        ((signal.SIGINT, signal.SIGINT), 2),
+    ],
+)
+async def test_uvicorn_is_asked_again_by_a_second_sigint_alone(handlers, received, count):
+    """Ctrl-C reaches every worker, and their supervisor terminates them: before that, or after."""
     server = FakeUvicornServer()
     for number in SIGNALS:
         signal.signal(number, server.handle_exit)
     drain = Drain(grace=1)
     with watch_signals(drain), anyio.fail_after(10):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
+        for number in received:
+            os.kill(os.getpid(), number)
         await drain.wait()
-    assert server.calls == [signal.SIGINT]
+    assert server.calls == [signal.SIGINT] * count

@@ -102,6 +102,18 @@ def test_a_sigterm_that_follows_does_not_cut_the_grace_off(start, command, numbe
     assert server.lines.count("app stopped") == 1
 
 
+def test_a_sigint_that_follows_a_sigterm_does_not_cut_the_grace_off_in_uvicorn(start):
+    """As a worker gets them where Ctrl-C reaches its supervisor first."""
+    server = start(*UVICORN)
+    with ExitStack() as stack:
+        open_streams(stack, server.address)
+        (polite,) = open_streams(stack, server.address, "/polite", count=1)
+        server.send_signal(signal.SIGTERM)
+        polite.read_until(b"farewell\n")
+        ends_in_time(server, signal.SIGINT)
+    assert server.lines.count("app stopped") == 1
+
+
 def test_a_foreign_app_gets_the_grace_and_the_server_exits_with_0(start):
     server = start("-m", "asgi_rt", "run", "served:foreign", "--port", "0", "--grace", str(GRACE))
     with ExitStack() as stack:
