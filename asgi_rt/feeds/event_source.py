@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Final
 
-from asgi_rt.feeds.wire import Framing, bodies, frame_of_gap
+from asgi_rt.feeds.wire import Framing, bodies, form_of, frame_of_gap
 from asgi_rt.http.pull import END, WAIT
 from asgi_rt.http.pulled_source import PulledSource
 from asgi_rt.http.servers import sends_from_anywhere
@@ -173,5 +173,5 @@ class EventSource(PulledSource):
     def _frame(self, item: Message | Gap) -> bytes:
         if isinstance(item, Gap):
             return frame_of_gap(item)
-        frame: bytes = item.wire(self._framing)
+        frame: bytes = form_of(item, self._framing)
         return frame

@@ -9,10 +9,10 @@ import anyio
 
 from asgi_rt.errors import WebSocketClosed
 from asgi_rt.feeds.wire import (
-    cancelling_nobody,
     envelope,
     envelope_of_cursor,
     envelope_of_gap,
+    form_of,
     plain,
     sends,
 )
@@ -164,7 +164,7 @@ class Attachment(Pusher):
         if isinstance(item, Gap):
             await self._ws.send_text(envelope_of_gap(item))
             return
-        data = item.wire(self._encode)
+        data = form_of(item, self._encode)
         if isinstance(data, str):
             await self._ws.send_text(data)
         else:
@@ -221,6 +221,4 @@ def attach(
         origin=origin,
         close_code=close_code,
     )
-    if encode is None:
-        return Attachment(ws, subscription, envelope if envelopes else plain)
-    return Attachment(ws, subscription, cancelling_nobody(encode))
+    return Attachment(ws, subscription, encode or (envelope if envelopes else plain))

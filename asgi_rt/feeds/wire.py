@@ -15,10 +15,10 @@ from asgi_rt.websocket.connection import require
 __all__ = [
     "Framing",
     "bodies",
-    "cancelling_nobody",
     "envelope",
     "envelope_of_cursor",
     "envelope_of_gap",
+    "form_of",
     "frame_of_gap",
     "framing_by",
     "framing_named",
@@ -38,20 +38,16 @@ def _text(message: Message) -> str:
     return raw.decode("utf-8")
 
 
-@lru_cache(maxsize=_KNOWN)
-def cancelling_nobody(encode: Callable[[Message], Any]) -> Callable[[Message], Any]:
-    """That, where it fails if it asks for the result of what was cancelled; the same each time.
+def form_of(message: Message, encode: Callable[[Message], Any]) -> Any:
+    """What `encode` makes of a message, for all who ask.
 
-    Else that would pass for the cancellation of whoever sends, or publishes.
+    Raises HubError where that asks for the result of what was cancelled: else it would pass for the
+    cancellation of whoever sends, or publishes.
     """
-
-    def made(message: Message) -> Any:
-        try:
-            return encode(message)
-        except CancelledError as error:
-            raise HubError("what encodes a message asked for what was cancelled") from error
-
-    return made
+    try:
+        return message.wire(encode)
+    except CancelledError as error:
+        raise HubError("what encodes a message asked for what was cancelled") from error
 
 
 # Cached, as it is by the function that wire forms are shared between subscribers.
@@ -73,8 +69,6 @@ def framing_by(make: Callable[[Message], Any]) -> Framing:
     None is data as well: JSON's null. An Event without an id gets the message's, by which a client
     can resume; frames stay the same.
     """
-
-    make = cancelling_nobody(make)
 
     def frame(message: Message) -> bytes:
         made = make(message)
@@ -101,11 +95,11 @@ class Bodies:
         self._framing = framing
 
     def __call__(self, message: Message) -> dict[str, Any]:
-        frame = message.wire(self._framing)
+        frame = form_of(message, self._framing)
         return {"type": "http.response.body", "body": frame, "more_body": True}
 
     def join(self, messages: Sequence[Message]) -> dict[str, Any]:
-        body = b"".join([message.wire(self._framing) for message in messages])
+        body = b"".join([form_of(message, self._framing) for message in messages])
         return {"type": "http.response.body", "body": body, "more_body": True}
 
 
@@ -136,7 +130,7 @@ class Sends:
         self._encode = encode
 
     def __call__(self, message: Message) -> dict[str, Any]:
-        data = message.wire(self._encode)
+        data = form_of(message, self._encode)
         if isinstance(data, str):
             return {"type": "websocket.send", "text": data}
         # A server may send nothing for None, and not say so.

@@ -211,7 +211,10 @@ class Watch:
         error, self._error = self._error, None
         if error is not None:
             self._failed = True
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # its traceback knows this frame
         if not self._is_cut_off or self._inbox.is_disconnected or self._failed:
             return
         if not self.head_sent:

@@ -98,8 +98,9 @@ class CatchUp:
 
         `place` is where everybody else is; None to ask the backplane for it when reading on.
         """
-        self._is_ending = True
-        self._last = place
+        if not self._is_ending:
+            self._is_ending = True
+            self._last = place
 
     def lose(self) -> None:
         """Messages may have been lost that were not read yet: what is being read may lack them."""
@@ -129,7 +130,10 @@ class CatchUp:
             self._last = await backplane.cursor()
         if not self._is_through(place):
             self._must_repeat = False
+            was_ending = self._is_ending
             page = await backplane.history(self._topics, place, limit=_PAGE)
+            if was_ending is not self._is_ending:  # what came after the page belongs to it
+                self._must_repeat = True
             if self._place is place:
                 self._take_in(place, page)
 

@@ -67,7 +67,7 @@ class Delivery:
         try:
             if self._next:  # an interrupt has left it
                 try:
-                    self._give_next()
+                    self._give_one_by_one(len(self._next))
                 except BaseException:
                     self._give(message, to, waiting)
                     raise
@@ -136,17 +136,29 @@ class Delivery:
 
     def _close_late(self) -> None:
         finish, self._finish = self._finish, None
-        if finish is not None:
-            try:
+        if finish is None:
+            return
+        try:
+            while self._is_settling():
                 self._guarded(self._settle)
-            finally:
-                finish()
+        except BaseException:
+            with suppress(BaseException):
+                self._guarded(self._settle)  # what that has left
+            raise
+        finally:
+            finish()
+
+    def _is_settling(self) -> bool:
+        return bool(self._next) or self._burst is not None or self._unfinished is not None
 
     def _settle(self) -> None:
         try:
-            self._end_burst()
+            self._give_next()
         finally:
-            self._finish_last()
+            try:
+                self._end_burst()
+            finally:
+                self._finish_last()
 
     def _finish_last(self) -> None:
         """Have the message that others are still given wait for them."""
@@ -164,12 +176,16 @@ class Delivery:
                 held.finish()
 
     def _give_next(self) -> None:
-        """Give all that is next; after an interrupt only what is there then, to come to an end."""
         while self._next:
+            self._give_one_by_one(len(self._next))
+
+    def _give_one_by_one(self, count: int) -> None:
+        """Give so many of what is next, though one raises something: no more, to come to an end."""
+        for left in range(count, 0, -1):
             try:
                 self._give_one_more()
             except BaseException:
-                for _ in range(len(self._next)):
+                for _ in range(left - 1):
                     # The first is raised below; a second one is not to cost others a message.
                     with suppress(BaseException):
                         self._give_one_more()
@@ -189,7 +205,10 @@ class Delivery:
             given = self._begin(message, to, waiting)
             given.push()
         except BaseException:  # it is not for those who come next
-            given = given or Distribution([message], to.ordered, None, self._turn, waiting)
+            if given is None:
+                with suppress(BaseException):
+                    self._end_burst()  # that comes before it
+                given = Distribution([message], to.ordered, None, self._turn, waiting)
             given.finish()
             raise
         if not given.is_over:
@@ -200,8 +219,8 @@ class Delivery:
         self, message: Message, to: Audience[Subscription], waiting: Waiting | None
     ) -> Distribution:
         """Have all that was published before it out of its way."""
-        self._finish_last()
         is_first = self._turn.begin()
+        self._finish_last()
         audience = to.ordered
         follows = not is_first and audience is self._audience and Burst.pays(message, audience)
         self._audience = audience

@@ -191,7 +191,8 @@ class Message:
 def _size_when_read(document: bytes) -> int:
     """What the values of a JSON document take, more or less and rather more."""
     values, names, objects, arrays = (document.count(sign) for sign in (b",", b":", b"{", b"["))
-    return len(document) + 56 * values + 64 * names + 150 * objects + 64 * arrays
+    width, value = (1, 56) if document.isascii() else (4, 80)
+    return width * len(document) + value * values + 64 * names + 150 * objects + 64 * arrays
 
 
 class Encoding(Protocol):

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, nullcontext, suppress
 import pytest
 from anyio import wait_all_tasks_blocked
 from feeds.pushed import PushedServer, streamed
+from garbage import garbage_of
 from hub.reading import read, read_to_end, waiting
 from sse.wire import on_asyncio_only
 
@@ -280,3 +281,104 @@ async def test_what_an_encoder_publishes_before_an_interrupt_in_a_burst_is_given
         await wait_all_tasks_blocked()
         assert stream.datas == ["1", "2", "3"]
     assert errors == [Interrupt]
+
+
+async def test_what_an_interrupt_leaves_comes_in_the_order_of_ids_with_what_it_causes():
+    hub = Hub()
+
+    def fail(message):
+        if message.data == 1:
+            hub.publish_nowait("a", 2)
+            raise KeyboardInterrupt
+        if message.data == 2:
+            hub.publish_nowait("a", 4)
+        return True
+
+    async with hub.subscribe("a", filter=fail), hub.subscribe("a") as subscription:
+        with pytest.raises(KeyboardInterrupt):
+            hub.publish_nowait("a", 1)
+        hub.publish_nowait("a", 3)
+        assert waiting(subscription) == [1, 2, 3, 4]
+
+
+@on_asyncio_only
+async def test_an_interrupt_in_the_rest_of_one_message_lets_the_next_overtake_nothing(monkeypatch):
+    hub = Hub()
+
+    def fail(message):
+        if message.data == 2:
+            raise KeyboardInterrupt
+        return True
+
+    async def publish_two():
+        hub.publish_nowait("a", 1)
+        monkeypatch.setattr(turn, "TURN_SECONDS", 0.0)
+        hub._delivery._turn._long_at = 0.0
+        await hub.publish("a", 2)
+
+    async with AsyncExitStack() as stack:
+        held = await stack.enter_async_context(streamed(sse_feed(hub, "a")))
+        for _ in range(70):  # so many are pushed to, one by one, before a look at the time
+            feed = sse_feed(hub, "a", filter=lambda message: message.data != 1)
+            await stack.enter_async_context(streamed(feed))
+        await wait_all_tasks_blocked()
+        await stack.enter_async_context(hub.subscribe("a", filter=fail))
+        last = await stack.enter_async_context(hub.subscribe("a"))
+        publishing = asyncio.create_task(publish_two())
+        await asyncio.sleep(0)
+        with pytest.raises(KeyboardInterrupt):
+            hub.publish_nowait("a", 3)
+        await publishing
+        await wait_all_tasks_blocked()
+        assert held.datas == ["1", "2", "3"]
+        assert waiting(last) == [1, 2, 3]
+
+
+@on_asyncio_only
+async def test_what_is_published_before_a_hub_is_closed_and_interrupted_is_given():
+    hub = Hub()
+
+    def fail(message):
+        if message.data == 2:
+            hub.publish_nowait("a", 3)
+            hub.close()
+            raise KeyboardInterrupt
+        return True
+
+    async with AsyncExitStack() as stack:
+        stream = await stack.enter_async_context(streamed(sse_feed(hub, "a"), ends=True))
+        await wait_all_tasks_blocked()
+        await stack.enter_async_context(hub.subscribe("a", filter=fail))
+        plain = await stack.enter_async_context(hub.subscribe("a"))
+        hub.publish_nowait("a", 1)
+        with pytest.raises(KeyboardInterrupt):
+            hub.publish_nowait("a", 2)
+        assert await read_to_end(plain) == [1, 2, 3]
+        await wait_all_tasks_blocked()
+        assert stream.datas == ["1", "2", "3"]
+
+
+@on_asyncio_only
+@pytest.mark.parametrize("raised", RAISED)
+@pytest.mark.parametrize("is_choosy", [False, True], ids=["in a cohort", "one by one"])
+async def test_a_connection_whose_send_raises_leaves_no_cycle(raised, is_choosy):
+    class Failing(PushedServer):
+        __module__ = "uvicorn.fake"
+
+        async def send(self, message):
+            if b"first" in message.get("body", b""):
+                raise raised
+            await super().send(message)
+
+    choose = (lambda message: True) if is_choosy else None
+    hub = Hub()
+
+    async def once():
+        server = Failing()
+        async with streamed(sse_feed(hub, "a", filter=choose), server, ends=True):
+            await wait_all_tasks_blocked()
+            publish(hub, "first", raised)
+        assert server.error is not None
+        server.error = None
+
+    assert await garbage_of(once) == 0

@@ -312,3 +312,40 @@ async def test_who_reads_history_when_the_hub_is_closed_has_what_is_under_way_to
                 await hub.publish("a", number)
             hub.close()
             assert await read_to_end(subscription) == list(range(1, 200))
+
+
+async def test_who_reads_history_when_the_hub_is_closed_twice_reads_to_the_first():
+    backplane = MemoryBackplane(history=History(max_count=None))
+    hub, other = Hub(backplane=backplane), Hub(backplane=backplane)
+    first = other.publish_nowait("a", 0)
+    for number in range(1, 200):
+        other.publish_nowait("a", number)
+    async with hub.subscribe("a", after=first.id) as subscription:
+        hub.close()
+        for number in range(200, 300):
+            other.publish_nowait("a", number)
+        hub.close()
+        assert await read_to_end(subscription) == list(range(1, 200))
+
+
+async def test_what_comes_after_a_page_and_before_the_hub_is_closed_is_read_too(monkeypatch):
+    backplane = LaggingBackplane()
+    hub = Hub(backplane=backplane)
+    history = backplane.history
+    pages = []
+
+    async def read_page(*arguments, **options):
+        page = await history(*arguments, **options)
+        pages.append(page)
+        if len(pages) == 2:
+            await hub.publish("a", "last")
+            hub.close()
+        return page
+
+    monkeypatch.setattr(backplane, "history", read_page)
+    async with hub:
+        first = await hub.publish("a", 0)
+        for number in range(1, 80):
+            await hub.publish("a", number)
+        async with hub.subscribe("a", after=first.id) as subscription:
+            assert await read_to_end(subscription) == [*range(1, 80), "last"]
