@@ -119,6 +119,8 @@ class Delivery:
             self._guarded(self._end_burst)
 
     def _end_turn(self) -> None:
+        if self._burst is not None:
+            self._turn.renew()  # nobody else has had this turn of the event loop
         self._guarded(self._end_burst)
         self._audience = ()  # who is gone by then is not held on to
 
@@ -204,6 +206,8 @@ class Delivery:
         try:
             given = self._begin(message, to, waiting)
             given.push()
+            if self._turn.is_first and to.ordered:
+                self._turn.renew()
         except BaseException:  # it is not for those who come next
             if given is None:
                 with suppress(BaseException):

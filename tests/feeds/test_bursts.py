@@ -11,6 +11,7 @@ from feeds.pushed import PushedServer, WokenServer, streamed
 from sse.wire import on_asyncio_only
 
 from asgi_rt import Hub, Overflow, sse_feed
+from asgi_rt.hub import turn
 
 pytestmark = on_asyncio_only
 
@@ -45,6 +46,32 @@ async def test_a_burst_wakes_no_task_however_few_follow(count):
         await wait_all_tasks_blocked()
         assert [server.steps.count for server in servers] == before
         assert [server.datas for server in servers] == [[str(n) for n in range(count)]] * 2
+
+
+@pytest.mark.parametrize("size", [1, 130], ids=["one cohort", "two cohorts"])
+async def test_a_burst_is_joined_though_each_message_takes_a_long_turn(monkeypatch, size):
+    seconds = 0.0
+
+    class SlowKernel(PushedServer):
+        __module__ = "uvicorn.fake"
+
+        async def send(self, message):
+            nonlocal seconds
+            seconds += turn.TURN_SECONDS / (size - 1 or 0.9)
+            await super().send(message)
+
+    monkeypatch.setattr(turn, "_processor_time", lambda: seconds)
+    hub = Hub()
+    async with AsyncExitStack() as stack:
+        servers = [await opened(stack, hub, "a", server=SlowKernel()) for _ in range(size)]
+        await wait_all_tasks_blocked()
+        before = [server.sends for server in servers]
+        for number in range(20):
+            await hub.publish("a", str(number))
+        await wait_all_tasks_blocked()
+        for server, sends in zip(servers, before, strict=True):
+            assert server.datas == [str(number) for number in range(20)]
+            assert server.sends - sends == 2
 
 
 def is_even(message):
