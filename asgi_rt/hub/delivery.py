@@ -64,8 +64,9 @@ class Delivery:
     def _give_in_turn(
         self, message: Message, to: Audience[Subscription], waiting: Waiting | None
     ) -> Distribution:
+        """Give a message behind what an interrupt has left, and before what comes meanwhile."""
         try:
-            if self._next:  # an interrupt has left it
+            if self._next:
                 try:
                     self._give_one_by_one(len(self._next))
                 except BaseException:
@@ -141,7 +142,7 @@ class Delivery:
         if finish is None:
             return
         try:
-            while self._is_settling():
+            while self._has_to_settle():
                 self._guarded(self._settle)
         except BaseException:
             with suppress(BaseException):
@@ -150,10 +151,12 @@ class Delivery:
         finally:
             finish()
 
-    def _is_settling(self) -> bool:
+    def _has_to_settle(self) -> bool:
+        """Whether anybody is still to be given something."""
         return bool(self._next) or self._burst is not None or self._unfinished is not None
 
     def _settle(self) -> None:
+        """Give all that there is, what has no time left into mailboxes, though one raises."""
         try:
             self._give_next()
         finally:
@@ -222,7 +225,7 @@ class Delivery:
     def _begin(
         self, message: Message, to: Audience[Subscription], waiting: Waiting | None
     ) -> Distribution:
-        """Have all that was published before it out of its way."""
+        """A message to be pushed now, behind all that was published before it."""
         is_first = self._turn.begin()
         self._finish_last()
         audience = to.ordered

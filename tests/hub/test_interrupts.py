@@ -23,6 +23,21 @@ def publish(hub, data, raised):
         hub.publish_nowait("a", data)
 
 
+class Failing(PushedServer):
+    """A server whose send of the message "first" raises."""
+
+    __module__ = "uvicorn.fake"
+
+    def __init__(self, raised):
+        super().__init__()
+        self._raised = raised
+
+    async def send(self, message):
+        if b"first" in message.get("body", b""):
+            raise self._raised
+        await super().send(message)
+
+
 def counted(subscription):
     counters = subscription.counters
     return counters.published, counters.delivered, counters.dropped
@@ -84,17 +99,9 @@ async def test_what_a_filter_gives_is_taken_for_a_bool(said, items):
 @pytest.mark.parametrize("raised", RAISED)
 @pytest.mark.parametrize("is_choosy", [False, True], ids=["in a cohort", "one by one"])
 async def test_what_a_send_raises_ends_its_connection_and_no_other(raised, is_choosy):
-    class Failing(PushedServer):
-        __module__ = "uvicorn.fake"
-
-        async def send(self, message):
-            if b"first" in message.get("body", b""):
-                raise raised
-            await super().send(message)
-
     hub = Hub()
     choose = (lambda message: True) if is_choosy else None
-    servers = [PushedServer(), Failing(), PushedServer(), PushedServer()]
+    servers = [PushedServer(), Failing(raised), PushedServer(), PushedServer()]
     async with AsyncExitStack() as stack:
         streams = [
             await stack.enter_async_context(
@@ -362,19 +369,11 @@ async def test_what_is_published_before_a_hub_is_closed_and_interrupted_is_given
 @pytest.mark.parametrize("raised", RAISED)
 @pytest.mark.parametrize("is_choosy", [False, True], ids=["in a cohort", "one by one"])
 async def test_a_connection_whose_send_raises_leaves_no_cycle(raised, is_choosy):
-    class Failing(PushedServer):
-        __module__ = "uvicorn.fake"
-
-        async def send(self, message):
-            if b"first" in message.get("body", b""):
-                raise raised
-            await super().send(message)
-
     choose = (lambda message: True) if is_choosy else None
     hub = Hub()
 
     async def once():
-        server = Failing()
+        server = Failing(raised)
         async with streamed(sse_feed(hub, "a", filter=choose), server, ends=True):
             await wait_all_tasks_blocked()
             publish(hub, "first", raised)
