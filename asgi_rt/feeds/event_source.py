@@ -22,8 +22,8 @@ class EventSource(PulledSource):
     """One subscription as a source of frames. For one stream.
 
     While the stream waits for it, and nothing else waits, a message is sent in the turn of its
-    publisher; the stream's task sleeps on. What is published in the same turn after that waits in
-    the mailbox, and is then sent as one.
+    publisher; the stream's task sleeps on. What is published in the same turn after that is held
+    until the turn is over, and is then sent as one.
     """
 
     __slots__ = (

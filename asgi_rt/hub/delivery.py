@@ -120,9 +120,7 @@ class Delivery:
             self._guarded(self._end_burst)
 
     def _end_turn(self) -> None:
-        if self._burst is not None:
-            self._turn.renew()  # nobody else has had this turn of the event loop
-        self._guarded(self._end_burst)
+        self._guarded(self._give_burst)
         self._audience = ()  # who is gone by then is not held on to
 
     def _guarded(self, give: Callable[[], None]) -> None:
@@ -171,12 +169,23 @@ class Delivery:
         if unfinished is not None:
             unfinished.finish()
 
-    def _end_burst(self) -> None:
+    def _give_burst(self) -> None:
+        """Push what is held to all for whom it is, however long that takes.
+
+        They are not more than could be pushed to in this turn before. In their mailboxes it might
+        leave no room for what is published before they have had theirs.
+        """
+        self._end_burst(until_over=True)
+
+    def _end_burst(self, *, until_over: bool = False) -> None:
+        """Push what is held, and have it wait for those for whom there is no time left."""
         burst, self._burst = self._burst, None
         if burst is not None:
             held = Distribution(burst.messages, burst.held, None, self._turn, None, joins=False)
             try:
                 held.push()
+                while until_over and not held.is_over:
+                    held.push()
             finally:
                 held.finish()
 
@@ -210,7 +219,7 @@ class Delivery:
             given = self._begin(message, to, waiting)
             given.push()
             if self._turn.is_first and to.ordered:
-                self._turn.renew()
+                self._turn.renew()  # for what may follow, to be held
         except BaseException:  # it is not for those who come next
             if given is None:
                 with suppress(BaseException):
@@ -225,7 +234,7 @@ class Delivery:
     def _begin(
         self, message: Message, to: Audience[Subscription], waiting: Waiting | None
     ) -> Distribution:
-        """A message to be pushed now, behind all that was published before it."""
+        """A message behind all that was published before it, for those to whom it is pushed now."""
         is_first = self._turn.begin()
         self._finish_last()
         audience = to.ordered
@@ -240,7 +249,7 @@ class Delivery:
         self, message: Message, audience: Sequence[Subscription], waiting: Waiting | None
     ) -> Distribution:
         if self._burst is not None and not self._burst.has_room(message):
-            self._end_burst()
+            self._give_burst()
         burst = self._burst
         if burst is None:
             burst = self._burst = Burst(audience, self._turn.began_at)

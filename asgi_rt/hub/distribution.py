@@ -25,8 +25,8 @@ __all__ = ["Distribution", "Waiting", "give_up", "wait_for_room"]
 
 Waiting: TypeAlias = list[tuple[Subscription, Ticket]]
 
-# When a turn is long others have theirs, before a message to very many goes on to the rest of them.
-# So many are pushed before each look.
+# When a turn is spent others have theirs, before a message to very many goes on to the rest of
+# them. So many are pushed before each look.
 _PUSHES_A_LOOK: Final = 64
 _TAKEN: Final = frozenset({Offer.KEPT, Offer.REPLACED, Offer.MADE_ROOM})
 
@@ -96,13 +96,13 @@ class Distribution:
         return Published(id, delivered, self._queued, self._dropped, self._disconnected)
 
     def push(self) -> None:
-        """Push to each who can be pushed to, have it wait for others, until the turn is long."""
+        """Push to each who can be pushed to, have it wait for others, until the turn is spent."""
         if self.is_over:
             return
         seats, self._seats = self._seats, None
         if seats is not None and seats.cohorts:
             is_begun = self._push_to_cohorts(seats)
-            if is_begun and (self.is_over or self._turn.is_long):
+            if is_begun and (self.is_over or self._turn.is_spent):
                 return
         while (waits_for := self._run(step := self._push().__await__())) is not step:
             subscription, self._served = self._served, None
@@ -149,7 +149,7 @@ class Distribution:
         cohorts = list(seats.cohorts)
         for number, cohort in enumerate(cohorts):
             # In another turn they may have changed places, so nobody is left seated.
-            if number and self._turn.is_long:
+            if number and self._turn.is_spent:
                 left += chain.from_iterable(late.sends for late in cohorts[number:])
                 break
             wire = self._wires.get(cohort.encode)
@@ -300,7 +300,7 @@ class Distribution:
             subscription.pushed += count
             pushes_left -= 1
             if not pushes_left:
-                if self._turn.is_long:
+                if self._turn.is_spent:
                     break
                 pushes_left = _PUSHES_A_LOOK
         else:

@@ -16,7 +16,7 @@ class Tally:
         self.delivered = 0
         """Messages that were delivered to subscribers that are gone."""
         self.dropped = 0
-        """Messages that were dropped for them, those that waited when they left included."""
+        """Messages that were dropped for them, those in their mailboxes when they left included."""
         self.disconnected = 0
         """Subscribers that were sent away for being slow."""
 

@@ -74,6 +74,40 @@ async def test_a_burst_is_joined_though_each_message_takes_a_long_turn(monkeypat
             assert server.sends - sends == 2
 
 
+@pytest.mark.parametrize(
+    "time", [turn.TURN_SECONDS / 1_000, turn.TURN_SECONDS], ids=["fast", "slow"]
+)
+@pytest.mark.parametrize("count", [64, 65, 200])
+async def test_a_burst_after_another_leaves_nothing_in_the_mailboxes_of_who_reads(
+    monkeypatch, count, time
+):
+    seconds = 0.0
+
+    class Kernel(PushedServer):
+        __module__ = "uvicorn.fake"
+
+        async def send(self, message):
+            nonlocal seconds
+            seconds += time / 65  # the first message is pushed to each within the turn's time
+            await super().send(message)
+
+    monkeypatch.setattr(turn, "_processor_time", lambda: seconds)
+    hub = Hub()
+    words = {"policy": Overflow.DISCONNECT, "max_messages": count}
+    async with AsyncExitStack() as stack:
+        servers = [await opened(stack, hub, "a", server=Kernel(), **words) for _ in range(65)]
+        await wait_all_tasks_blocked()
+        before = [server.steps.count for server in servers]
+        for start in range(0, 4 * count, count):
+            for number in range(start, start + count):
+                hub.publish_nowait("a", str(number))
+            await anyio.lowlevel.checkpoint()
+        await wait_all_tasks_blocked()
+        assert hub.snapshot().disconnected == 0
+        assert [server.datas for server in servers] == [[str(n) for n in range(4 * count)]] * 65
+        assert [server.steps.count for server in servers] == before
+
+
 def is_even(message):
     return int(message.data) % 2 == 0
 
