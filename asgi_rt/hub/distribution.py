@@ -343,7 +343,8 @@ class Distribution:
             subscription.lose()
             self._dropped += 1  # the mailbox counts it behind publishers that wait
             return
-        self._dropped += mailbox.dropped - dropped_before
+        if subscription.mailbox is mailbox:  # else it went back to history, and lost nothing
+            self._dropped += mailbox.dropped - dropped_before
 
 
 async def _send_to_each(sends: Iterator[Any], wire: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ a `Lost` in that place.
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from enum import Enum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 __all__ = ["Lost", "Mailbox", "MailboxCounters", "Offer", "Overflow", "mailbox_for"]
 
@@ -119,6 +119,10 @@ class Mailbox(Generic[T]):
         self._coalesced = 0
         self.pending_bytes = 0
         """What the messages that wait add up to."""
+
+    def anew(self) -> Self:
+        """An empty one, of which nothing is known yet."""
+        return type(self)(self._policy, max_messages=self.max_messages, max_bytes=self.max_bytes)
 
     @property
     def policy(self) -> Overflow:

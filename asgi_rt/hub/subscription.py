@@ -160,8 +160,7 @@ class Subscription(Pushed):
     @property
     def snapshot(self) -> SubscriptionSnapshot:
         """How it fares."""
-        counters = self.counters._asdict()
-        policy = self.policy.value
+        counters, policy = self.counters._asdict(), self.policy.value
         return SubscriptionSnapshot(
             self.id, self.topics, policy, replayed=self.replayed, **counters
         )
@@ -238,7 +237,8 @@ class Subscription(Pushed):
     def take(self) -> Message | Gap | None:
         """What comes next, if it is there; never waits."""
         if self._catch_up is not None:
-            item = self._take_missed(self._catch_up)
+            item = self._catch_up.take(self._registry.local)
+            self._go_on()
             if item is not None or not self._is_live:
                 return item
         taken = self.mailbox.take()
@@ -253,9 +253,8 @@ class Subscription(Pushed):
 
     async def load(self) -> None:
         """Ask the backplane for what comes next. Cancelling it loses nothing."""
-        catch_up = self._catch_up
-        if catch_up is not None:
-            await catch_up.read(self._registry.backplane)
+        if self._catch_up is not None:
+            await self._catch_up.read(self._registry.backplane)
             self._go_on()
 
     @property
@@ -263,16 +262,6 @@ class Subscription(Pushed):
         """Whether nothing comes any more."""
         has_more = self._catch_up is not None or self.mailbox or self._tickets
         return self._is_over or (self._is_finishing and not has_more)
-
-    def _take_missed(self, catch_up: CatchUp) -> Message | Gap | None:
-        local = self._registry.local
-        while True:
-            item = catch_up.take()
-            if item is not None or not catch_up.must_read or local is None:
-                break
-            catch_up.read_nowait(local)
-        self._go_on()
-        return item
 
     def _go_on(self) -> None:
         """Take part in what is published, once nothing is left to read."""
@@ -289,6 +278,15 @@ class Subscription(Pushed):
             self.is_choosy = self.filter is not None or self._through is not None
         if catch_up.is_done:
             self._catch_up = None
+
+    def _go_back(self) -> bool:
+        """Read history again, as though it was sent away and has come back; whether it can be."""
+        catch_up = self._catch_up
+        if catch_up is None or not catch_up.go_back(self._registry.local):
+            return False
+        self.mailbox = self.mailbox.anew()
+        self._is_live = False
+        return True
 
     def _ring(self) -> None:
         self.stop_pushes()
@@ -337,12 +335,14 @@ class Subscription(Pushed):
         if self._is_finishing or self._is_over:
             return Offer.CLOSED
         if self._catch_up is not None and not self._is_live:  # it will be read there
-            self._catch_up.seen = max(self._catch_up.seen, message.position)
+            self._catch_up.note(message)
             return Offer.KEPT
         if self._tickets:
             return Offer.FULL
         offer = self.mailbox.offer(message, len(message.payload), (message.topic, message.key))
         if offer is Offer.OVERFLOWED:
+            if self._go_back():
+                return self.offer(message)  # it will be read there
             self._send_away()
         elif self.sink is not None or self._bell is not None:
             self._ring()
@@ -376,7 +376,10 @@ class Subscription(Pushed):
             return
         offer = self.mailbox.offer(Gap("outage", None, None), 0)
         if offer is Offer.OVERFLOWED:
-            self._send_away()
+            if self._go_back():
+                self.tell_outage()
+            else:
+                self._send_away()
         elif offer is Offer.FULL:
             self.lose()
         else:

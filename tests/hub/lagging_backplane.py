@@ -96,6 +96,13 @@ class LaggingBackplane:
             relay.kept.clear()
             relay.listener.lose(patterns)
 
+    def restart(self, *, history: History | None = History()) -> None:  # noqa: B008
+        """Nothing is known any more of what was published, and all go on listening."""
+        self.memory = MemoryBackplane(history=history)
+        for relay in self._relays.values():
+            for pattern in relay.patterns:
+                self.memory.subscribe_nowait(relay, pattern)
+
     def health(self) -> Health:
         return self.memory.health()
 

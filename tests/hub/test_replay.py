@@ -47,8 +47,9 @@ async def test_what_came_after_a_cursor_is_given_and_then_what_comes_now(kind):
         ids = [(await hub.publish("a", number)).id for number in range(5)]
         async with hub.subscribe("a", after=ids[1]) as subscription:
             assert subscription.recovered is True
+            assert await read(subscription, 3) == [2, 3, 4]
             await hub.publish("a", 5)
-            assert await read(subscription, 4) == [2, 3, 4, 5]
+            assert await read(subscription, 1) == [5]
             assert subscription.replayed == 3
 
 
@@ -180,6 +181,111 @@ async def test_a_publisher_never_waits_for_who_still_reads_history(kind):
                 for number in range(200, 300):
                     await hub.publish("a", number)
             assert await read(subscription, 299) == list(range(1, 300))
+
+
+@kinds
+@pytest.mark.parametrize("missed", [1, 30, 64, 65, 128, 200])
+async def test_who_was_sent_away_and_comes_back_gets_what_it_has_missed(kind, missed):
+    async with hub_of(kind) as hub:
+        first = (await hub.publish("a", 0)).id
+        for number in range(1, missed + 1):
+            await hub.publish("a", number)
+        async with hub.subscribe(
+            "a", after=first, policy=Overflow.DISCONNECT, max_messages=4
+        ) as subscription:
+            for number in range(1, missed + 1):
+                await hub.publish("a", missed + number)
+                assert await read(subscription, 1) == [number]
+            assert await read(subscription, missed) == list(range(missed + 1, 2 * missed + 1))
+            assert subscription.counters.dropped == 0
+            await hub.publish("a", "now")
+            assert await read(subscription, 1) == ["now"]
+
+
+async def test_who_has_what_it_had_missed_can_be_sent_away():
+    async with hub_of("memory") as hub:
+        first = (await hub.publish("a", 0)).id
+        await hub.publish("a", 1)
+        async with hub.subscribe(
+            "a", after=first, policy=Overflow.DISCONNECT, max_messages=2
+        ) as subscription:
+            for number in range(2, 12):
+                told = await hub.publish("a", number)
+                assert (told.queued, told.dropped, told.disconnected) == (1, 0, 0)
+            counters = subscription.counters
+            assert (counters.dropped, counters.pending, counters.published) == (0, 0, 0)
+            assert await read(subscription, 2) == [1, 2]  # of the page that goes on to 11
+            for number in range(12, 14):
+                await hub.publish("a", number)
+            assert not subscription.is_disconnected
+            assert (await hub.publish("a", 14)).disconnected == 1
+            assert subscription.is_disconnected
+
+
+async def test_who_is_told_of_an_outage_before_it_has_what_it_missed_is_not_sent_away():
+    async with hub_of("memory") as hub:
+        first = (await hub.publish("a", 0)).id
+        await hub.publish("a", 1)
+        async with hub.subscribe(
+            "a", after=first, policy=Overflow.DISCONNECT, max_messages=2
+        ) as subscription:
+            for number in range(2, 4):
+                await hub.publish("a", number)
+            hub.lose(["a"])
+            assert await read(subscription, 3) == [1, 2, 3]
+            assert waiting(subscription) == []
+
+
+async def test_who_cannot_go_back_to_history_is_sent_away():
+    async with hub_of("memory", History(max_count=10)) as hub:
+        first = (await hub.publish("a", 0)).id
+        for number in range(1, 6):
+            await hub.publish("a", number)
+        async with hub.subscribe(
+            "a", after=first, policy=Overflow.DISCONNECT, max_messages=20
+        ) as subscription:
+            outcomes = [await hub.publish("a", number) for number in range(6, 27)]
+            assert [told.disconnected for told in outcomes] == [0] * 20 + [1]
+            assert subscription.is_disconnected
+
+
+async def test_the_policy_begins_when_the_last_page_is_read():
+    async with hub_of("memory") as hub:
+        first = (await hub.publish("a", 0)).id
+        for number in range(1, 4):
+            await hub.publish("a", number)
+        async with hub.subscribe("a", after=first, max_messages=2) as subscription:
+            for number in range(4, 9):
+                await hub.publish("a", number)
+            assert await read(subscription, 6) == [1, 2, 3, Gap("overflow", 3, None), 7, 8]
+
+
+async def test_the_policy_begins_at_once_with_the_last_messages():
+    async with hub_of("memory") as hub:
+        for number in range(3):
+            await hub.publish("a", number)
+        async with hub.subscribe("a", history=3, max_messages=2) as subscription:
+            for number in range(3, 8):
+                await hub.publish("a", number)
+            assert await read(subscription, 6) == [0, 1, 2, Gap("overflow", 3, None), 6, 7]
+
+
+@kinds
+async def test_what_was_missed_and_came_meanwhile_is_given_by_a_hub_that_closes(kind):
+    async with hub_of(kind) as hub:
+        first = (await hub.publish("a", 0)).id
+        for number in range(1, 11):
+            await hub.publish("a", number)
+        async with hub.subscribe(
+            "a", after=first, policy=Overflow.DISCONNECT, max_messages=4
+        ) as subscription:
+            assert await read(subscription, 1) == [1]
+            for number in range(11, 31):
+                await hub.publish("a", number)
+            hub.close()
+            with anyio.fail_after(DEADLINE):
+                left = [item.data async for item in subscription]
+            assert left == list(range(2, 31))
 
 
 @kinds
@@ -412,6 +518,25 @@ async def test_what_comes_while_a_subscriber_begins_is_behind_its_cursor():
                     inner.start_soon(begin)
                     await checkpoint()
         group.cancel_scope.cancel()
+
+
+async def test_a_backplane_that_begins_anew_during_a_replay_is_not_asked_again_and_again():
+    backplane = LaggingBackplane(history=ALL)
+    async with Hub(backplane=backplane) as hub:
+        first = (await hub.publish("a", 0)).id
+        for number in range(1, 101):
+            await hub.publish("a", number)
+        async with hub.subscribe("a", after=first) as subscription:
+            await hub.publish("a", 101)
+            backplane.hand_over()
+            backplane.restart()
+            items = await read(subscription, 65)
+            assert (items[:-1], items[-1].reason) == (list(range(1, 65)), "unknown")
+            assert waiting(subscription) == []
+            assert not subscription.must_load
+            await hub.publish("a", "anew")
+            backplane.hand_over()
+            assert waiting(subscription) == ["anew"]
 
 
 async def test_an_outage_is_told_in_its_place():
