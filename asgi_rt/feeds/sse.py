@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from asgi_rt.asgi import Receive, Scope, Send
 from asgi_rt.feeds.event_source import EventSource
-from asgi_rt.feeds.wire import framing_by, framing_named
+from asgi_rt.feeds.wire import check_encode, framing_by, framing_named
 from asgi_rt.http.request import Request
 from asgi_rt.hub.filtering import Filter
 from asgi_rt.hub.hub import MAX_BYTES, MAX_MESSAGES, Hub
@@ -77,12 +77,16 @@ def sse_feed(
     function for all clients, for then each message is encoded once. A client that comes back with
     `Last-Event-ID`, or `?last_event_id=`, gets what it missed; where it misses something for good,
     one event `gap` with `{"reason": ..., "missed": ...}` says so in its place. A client that is
-    sent away (`Overflow.DISCONNECT`) sees its stream end, and comes back.
+    sent away (`Overflow.DISCONNECT`) sees its stream end, and comes back. A handler of FastAPI
+    returns that of `asgi_rt.embed` instead.
 
     What waits for it is bounded by `policy`, `max_messages` and `max_bytes`; see `Hub.subscribe`
     for these and for `after`, `history`, `filter` and `origin`. `stream` is for EventStream:
     `ping`, `retry`, `send_timeout`, `headers` and so on.
     """
+    check_encode(encode)
+    if event is not None and encode is not None:
+        raise ValueError("an event that `encode` makes has its own name: give `event` or `encode`")
     subscription = hub.subscribe(
         *topics,
         policy=policy,

@@ -9,10 +9,11 @@ import anyio
 
 from asgi_rt.errors import WebSocketClosed
 from asgi_rt.feeds.wire import (
+    check_encode,
+    encoded,
     envelope,
     envelope_of_cursor,
     envelope_of_gap,
-    form_of,
     plain,
     sends,
 )
@@ -164,7 +165,7 @@ class Attachment(Pusher):
         if isinstance(item, Gap):
             await self._ws.send_text(envelope_of_gap(item))
             return
-        data = form_of(item, self._encode)
+        data = encoded(item, self._encode)
         if isinstance(data, str):
             await self._ws.send_text(data)
         else:
@@ -203,11 +204,18 @@ def attach(
     What waits is bounded by `policy`, `max_messages` and `max_bytes`; see `Hub.subscribe` for these
     and the rest. Who is sent away (`Overflow.DISCONNECT`) is closed with `close_code`. Leaving the
     block drops what waits. Raises LifecycleError before `accept`, and ValueError for a `close_code`
-    that may not be sent. What `encode` raises closes the connection with 1011.
+    that may not be sent. What `encode` raises, or gives that is neither a str nor bytes, closes the
+    connection with 1011.
     """
     check_code(close_code)
+    check_encode(encode)
     if envelopes and encode is not None:
         raise ValueError("`envelopes` is one way to encode a message: give that or `encode`")
+    if not isinstance(ws, WebSocket):  # pyright: ignore[reportUnnecessaryIsInstance] - callers vary
+        raise TypeError(
+            f"attach() was given {type(ws).__module__}.{type(ws).__name__}, not a WebSocket of"
+            " asgi_rt, which `async with asgi_rt.embed.wrap(websocket) as ws:` makes of others"
+        )
     if envelopes and after is None:
         after = ws.query.get(_CURSOR_FIELD) or None
     subscription = hub.subscribe(

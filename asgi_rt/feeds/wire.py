@@ -10,7 +10,6 @@ from asgi_rt.codec import dump_json
 from asgi_rt.errors import HubError
 from asgi_rt.hub.message import Gap, Message
 from asgi_rt.sse.framing import Event, encode, encode_item
-from asgi_rt.websocket.connection import require
 
 __all__ = [
     "Framing",
@@ -119,6 +118,25 @@ def plain(message: Message) -> str | bytes:
     return message.payload if message.kind == "bytes" else message.payload.decode("utf-8")
 
 
+def check_encode(encode: object) -> None:
+    """Raise TypeError for what is no function of a message."""
+    if encode is not None and not callable(encode):
+        raise TypeError(f"encode is a function of a message, not {encode!r}")
+
+
+def encoded(message: Message, encode: Callable[[Message], str | bytes]) -> str | bytes:
+    """What `encode` makes of a message for a WebSocket. Raises TypeError where it is no such."""
+    data: str | bytes = form_of(message, encode)
+    _require_sendable(data)
+    return data
+
+
+def _require_sendable(data: object) -> None:
+    # A server may send nothing for None, and not say so.
+    if not isinstance(data, str | bytes | bytearray | memoryview):
+        raise TypeError(f"`encode` gives a str or bytes, not {type(data).__name__}")
+
+
 class Sends:
     """The ASGI messages that send what `encode` makes over a WebSocket, each by itself."""
 
@@ -130,11 +148,9 @@ class Sends:
         self._encode = encode
 
     def __call__(self, message: Message) -> dict[str, Any]:
-        data = form_of(message, self._encode)
+        data = encoded(message, self._encode)
         if isinstance(data, str):
             return {"type": "websocket.send", "text": data}
-        # A server may send nothing for None, and not say so.
-        require(data, (bytes, bytearray, memoryview), "send_bytes")
         return {"type": "websocket.send", "bytes": data}
 
     def join(self, messages: Sequence[Message]) -> dict[str, Any]:

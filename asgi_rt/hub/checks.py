@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, Final
 
+from asgi_rt.hub.bounds import check_bound
 from asgi_rt.hub.message import Message
 from asgi_rt.hub.topics import check_pattern
 
@@ -11,6 +12,13 @@ __all__ = ["check_subscription", "checked_message"]
 
 # They are kept with each message, and are not in the bytes that are counted.
 _MAX_NAME_LENGTH: Final = 255
+
+
+def check_hub(backplane: object, max_message_bytes: int) -> None:
+    """Raise TypeError or ValueError for what no hub can be made with."""
+    if not callable(getattr(backplane, "publish", None)):
+        raise TypeError(f"a backplane is an object like MemoryBackplane(), not {backplane!r}")
+    check_bound("max_message_bytes", max_message_bytes)
 
 
 def checked_message(
@@ -35,6 +43,8 @@ def check_subscription(
     if not topics:
         raise ValueError("a subscription is to one topic or pattern at least")
     for topic in topics:
+        if not isinstance(topic, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
+            raise TypeError(f"each topic is a str, an argument of its own, not {topic!r}")
         check_pattern(topic)
     if not isinstance(history, int):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
         raise TypeError(f"history is a number of messages, not {history!r}")

@@ -11,6 +11,7 @@ from heapq import merge, nlargest
 from itertools import islice
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from asgi_rt.hub.bounds import check_bound
 from asgi_rt.hub.losses import Losses
 from asgi_rt.hub.timeline import Entry, Timeline, position_of
 from asgi_rt.hub.topics import is_pattern, matcher
@@ -35,14 +36,13 @@ class History:
     max_age: float | None = None
 
     def __post_init__(self) -> None:
-        for name, bound, least in (
-            ("max_count", self.max_count, 1),
-            ("max_bytes", self.max_bytes, 1),
-            ("max_age", self.max_age, 0),
-        ):
-            # Not `bound < least`: NaN is no bound either.
-            if bound is not None and not bound >= least:
-                raise ValueError(f"{name} is at least {least}, or None for no bound, not {bound}")
+        if self.max_count is not None:
+            check_bound("max_count", self.max_count)
+        if self.max_bytes is not None:
+            check_bound("max_bytes", self.max_bytes)
+        # Not `max_age < 0`: NaN is no bound either.
+        if self.max_age is not None and not self.max_age >= 0:
+            raise ValueError(f"max_age is at least 0 seconds, or None, not {self.max_age}")
 
 
 class Page(NamedTuple, Generic[T]):

@@ -18,8 +18,8 @@ __all__ = ["Home"]
 T = TypeVar("T")
 
 _ELSEWHERE: Final = (
-    "this hub belongs to another event loop, where it has subscribers: publish by"
-    " `publish_from_thread`, or give each event loop a hub of its own, and these a backplane of"
+    "this hub belongs to another event loop, where it is held open or has subscribers: publish"
+    " by `publish_from_thread`, or give each event loop a hub of its own, and these a backplane of"
     " many processes"
 )
 _IN_USE: Final = (

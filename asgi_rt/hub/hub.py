@@ -14,7 +14,7 @@ import anyio.lowlevel
 from asgi_rt.errors import HubError
 from asgi_rt.hub.backplane.memory import MAX_HISTORY_BYTES, MemoryBackplane
 from asgi_rt.hub.backplane.protocol import Backplane, Health
-from asgi_rt.hub.checks import check_subscription, checked_message
+from asgi_rt.hub.checks import check_hub, check_subscription, checked_message
 from asgi_rt.hub.delivery import Delivery
 from asgi_rt.hub.distribution import Distribution, Waiting, give_up, wait_for_room
 from asgi_rt.hub.filtering import Filter
@@ -66,6 +66,7 @@ class Hub:
     ) -> None:
         if backplane is None:
             backplane = MemoryBackplane(history=history, max_history_bytes=max_history_bytes)
+        check_hub(backplane, max_message_bytes)
         self.backplane: Backplane = backplane
         self.local = backplane if isinstance(backplane, MemoryBackplane) else None
         self.max_message_bytes = max_message_bytes

@@ -9,6 +9,8 @@ from collections.abc import Hashable
 from enum import Enum
 from typing import Generic, NamedTuple, Self, TypeVar
 
+from asgi_rt.hub.bounds import check_bound
+
 __all__ = ["Lost", "Mailbox", "MailboxCounters", "Offer", "Overflow", "mailbox_for"]
 
 T = TypeVar("T")
@@ -98,10 +100,8 @@ class Mailbox(Generic[T]):
     )
 
     def __init__(self, policy: Overflow, *, max_messages: int, max_bytes: int) -> None:
-        for name, bound in (("max_messages", max_messages), ("max_bytes", max_bytes)):
-            # Not `bound < 1`: NaN is no bound either.
-            if not bound >= 1:
-                raise ValueError(f"{name} is at least 1, not {bound}")
+        check_bound("max_messages", max_messages)
+        check_bound("max_bytes", max_bytes)
         self._policy = policy
         self.max_messages = max_messages
         self.max_bytes = max_bytes

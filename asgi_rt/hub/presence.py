@@ -30,8 +30,10 @@ class Presence:
 
     @app.websocket("/rooms/{room}")
     async def chat(ws):
-        topic = "rooms." + topic_token(ws.path_params["room"])
-        name = ws.query["name"]
+        room, name = ws.path_params["room"], ws.query.get("name", "")
+        if len(room) > 20 or not 1 <= len(name) <= 50:
+            raise HTTPError(422, "a room has 1 to 20 characters, and a name 1 to 50")
+        topic = "rooms." + topic_token(room)
         await ws.accept()
         async with (
             attach(ws, hub, topic, presence.topic(topic)) as feed,
@@ -103,8 +105,12 @@ class Presence:
         `member` is who, 1 to 255 characters: once, however many connections they have, and known by
         the metadata of the newest. `exclude` is who does not get the events of this connection, as
         in `Hub.publish`. Raises ValueError for a topic, member or metadata that is none, or too
-        large, and TypeError for metadata that cannot be made JSON; see `Place` for the rest.
+        large, and TypeError for what is no str and metadata that cannot be made JSON; see `Place`
+        for the rest.
         """
+        for name, text in (("a topic", topic), ("a member", member)):
+            if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
+                raise TypeError(f"{name} is a str, not {text!r}")
         events = self.topic(topic)
         check_topic(events)
         if not 1 <= len(member) <= _MAX_MEMBER:
