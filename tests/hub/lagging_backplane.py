@@ -96,9 +96,9 @@ class LaggingBackplane:
             relay.kept.clear()
             relay.listener.lose(patterns)
 
-    def restart(self, *, history: History | None = History()) -> None:  # noqa: B008
+    def restart(self) -> None:
         """Nothing is known any more of what was published, and all go on listening."""
-        self.memory = MemoryBackplane(history=history)
+        self.memory = MemoryBackplane()
         for relay in self._relays.values():
             for pattern in relay.patterns:
                 self.memory.subscribe_nowait(relay, pattern)
