@@ -128,19 +128,15 @@ class CatchUp:
         self.replayed += isinstance(item, Message)
         return item
 
-    def go_back(self, local: MemoryBackplane | None) -> bool:
-        """Read what came since the subscriber went live; whether that can be.
+    def go_back(self) -> bool:
+        """Read what came since the subscriber went live; whether that is to be done.
 
-        It can while there is still something to give that it had missed when it began, and, where
-        that is known at once, as long as history has all of it.
+        It is while there is still something to give that it had missed when it began, so once at
+        most. Nothing is read here, in the turn of who publishes: whether history has all of it is
+        told where it is read.
         """
         place = self.through
         if place is None or not self._is_missed_next():
-            return False
-        if local is not None and isinstance(
-            local.history_nowait(self._topics, place, limit=1), Gap
-        ):
-            self._missed_through = None  # so it is not asked again
             return False
         self._place = place
         return True

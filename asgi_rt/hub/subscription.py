@@ -150,7 +150,7 @@ class Subscription(Pushed):
 
     @property
     def counters(self) -> MailboxCounters:
-        """What was published to it since it caught up, and what became of that."""
+        """What was published to it since it caught up the last time, and what became of that."""
         counters = self.mailbox.counters
         pushed = self.pushed_in_all
         return counters._replace(
@@ -280,9 +280,9 @@ class Subscription(Pushed):
             self._catch_up = None
 
     def _go_back(self) -> bool:
-        """Read history again, as though it was sent away and has come back; whether it can be."""
+        """Read history again, as though it was sent away and has come back; whether it does."""
         catch_up = self._catch_up
-        if catch_up is None or not catch_up.go_back(self._registry.local):
+        if catch_up is None or not catch_up.go_back():
             return False
         self.mailbox = self.mailbox.anew()
         self._is_live = False

@@ -236,7 +236,7 @@ async def test_who_is_told_of_an_outage_before_it_has_what_it_missed_is_not_sent
             assert waiting(subscription) == []
 
 
-async def test_who_cannot_go_back_to_history_is_sent_away():
+async def test_who_goes_back_to_what_history_has_no_more_is_told_a_gap():
     async with hub_of("memory", History(max_count=10)) as hub:
         first = (await hub.publish("a", 0)).id
         for number in range(1, 6):
@@ -244,9 +244,37 @@ async def test_who_cannot_go_back_to_history_is_sent_away():
         async with hub.subscribe(
             "a", after=first, policy=Overflow.DISCONNECT, max_messages=20
         ) as subscription:
-            outcomes = [await hub.publish("a", number) for number in range(6, 27)]
-            assert [told.disconnected for told in outcomes] == [0] * 20 + [1]
-            assert subscription.is_disconnected
+            for number in range(6, 27):
+                last = await hub.publish("a", number)
+                assert last.disconnected == 0
+            assert await read(subscription, 6) == [1, 2, 3, 4, 5, Gap("expired", None, last.id)]
+            await hub.publish("a", "now")
+            assert await read(subscription, 1) == ["now"]
+
+
+class CountsReads(MemoryBackplane):
+    """Counts how often history is read."""
+
+    reads = 0
+
+    def history_nowait(self, *arguments, **options):
+        self.reads += 1
+        return super().history_nowait(*arguments, **options)
+
+
+async def test_who_publishes_does_not_read_history_for_those_who_go_back():
+    async with Hub(backplane=(backplane := CountsReads())) as hub:
+        first = (await hub.publish("a", 0)).id
+        await hub.publish("a", 1)
+        async with hub.subscribe(
+            "a", after=first, policy=Overflow.DISCONNECT, max_messages=2
+        ) as subscription:
+            reads = backplane.reads
+            for number in range(2, 6):
+                await hub.publish("a", number)
+            assert backplane.reads == reads
+            assert await read(subscription, 5) == [1, 2, 3, 4, 5]
+            assert backplane.reads > reads
 
 
 async def test_the_policy_begins_when_the_last_page_is_read():
