@@ -106,8 +106,8 @@ class Healthy(asyncio.Protocol):
         for found in _MESSAGE.finditer(data):
             self.numbers.append(int(found[1]))
             self.seconds.append(now - float(found[2]))
+            self.count += 1
             end = found.end()
-        self.count = len(self.numbers)
         self._rest = data[end:]
 
 
@@ -175,9 +175,10 @@ class Crowd:
         await asyncio.sleep(0)
 
     async def publish(self, *, within: float = TIMEOUT, **query: Any) -> dict[str, Any]:
-        """Have messages published, and wait until all clients have them."""
+        """Have messages published, and wait until all clients have them, and note these alone."""
         before = self.clients[0].count if self.clients else 0
         for client in self.clients:
+            client.numbers.clear()
             client.seconds.clear()
         outcome = await get(self._server, "/publish", within=within, **query)
         expected = before + query["count"]
