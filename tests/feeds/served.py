@@ -16,7 +16,7 @@ MAX_MESSAGES = 16
 MAX_BYTES = 1 << 30  # messages alone are to decide
 
 hub = Hub(history=None)
-kept = Hub(history=History(max_count=50))
+kept = Hub(history=History(max_count=50, max_bytes=None))
 app = App(grace=1)
 
 

@@ -61,14 +61,14 @@ def path_of(transport, policy, **query):
     return f"/{transport}?" + "&".join(f"{name}={value}" for name, value in words.items())
 
 
-async def subscribers(server):
-    return (await get(server, "/snapshot"))["subscriptions"]
+async def subscribers(server, **hub):
+    return (await get(server, "/snapshot", **hub))["subscriptions"]
 
 
-async def until(server, condition):
+async def until(server, condition, **hub):
     """The subscribers, as soon as they are so."""
     async with asyncio.timeout(TIMEOUT):
-        while not condition(found := await subscribers(server)):
+        while not condition(found := await subscribers(server, **hub)):
             await asyncio.sleep(0.01)
     return found
 
@@ -183,6 +183,41 @@ async def test_a_frozen_client_is_sent_away_at_once(server, transport):
         frozen.close()
     after = await until_idle(server)
     assert after["disconnected"] - before["disconnected"] == 1
+
+
+RESUMES = {"sse": ("last_event_id", rb"id: ?(\S+)"), "ws": ("cursor", rb'"cursor":"([^"]+)"')}
+MISSED = 40
+
+
+@transports
+async def test_a_client_that_comes_back_and_freezes_gets_what_it_missed_before_it_is_sent_away(
+    server, transport
+):
+    parameter, id_of = RESUMES[transport]
+    hub = {"kept": 1}
+    topic = {"topic": f"back.{transport}", **hub}
+    options = {"topics": topic["topic"], "envelopes": 1, "max_messages": 1, **hub}
+    path = path_of(transport, "disconnect", **options)
+    frozen = Frozen(server.address, path)
+    await until(server, lambda found: len(found) == 1, **hub)
+    await get(server, "/publish", **topic)
+    await asyncio.to_thread(frozen.read, b"x;")
+    cursor = re.findall(id_of, frozen.data)[-1].decode()
+    frozen.close()
+    await until(server, lambda found: found == [], **hub)
+    await get(server, "/publish", **topic, count=MISSED, size=FLOOD_BYTES)
+    frozen = Frozen(server.address, f"{path}&{parameter}={cursor}")
+    await until(server, lambda found: found and found[0]["replayed"], **hub)
+    # More than its mailbox has room for, and it has not been given what it had missed.
+    outcome = await get(server, "/publish", **topic, count=4)
+    assert outcome["disconnected"] == 0
+    await get(server, "/publish", **topic, size=3)
+    (mine,) = await subscribers(server, **hub)
+    assert mine["replayed"] < MISSED
+    marks = await asyncio.to_thread(frozen.read, b" xxx;")
+    assert marks == [str(number) for number in [*range(MISSED), *range(4), 0]]
+    frozen.close()
+    await until(server, lambda found: found == [], **hub)
 
 
 @transports
