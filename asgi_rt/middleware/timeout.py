@@ -29,7 +29,7 @@ _HEADS: Final = frozenset(
     }
 )
 # Long enough for a receive that is ready to get through the checkpoints it may hold.
-_POLL_SECONDS: Final = 0.001
+_POLL_SECONDS: Final = 0.01  # uvloop counts milliseconds: of one, nothing may be left
 _logger = logging.getLogger("asgi_rt.middleware.timeout")
 
 
